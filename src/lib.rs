@@ -3,3 +3,5 @@
 //! The rooms, in order; a room uses only rooms above it in this list (`tests/tidy.rs`).
 
 pub mod model;
+
+pub mod identity;

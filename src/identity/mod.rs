@@ -1,0 +1,32 @@
+//! Who is calling: API keys of agents and tokens of reviewers, and which names are one person.
+//!
+//! Agents and reviewers have credentials of different kinds that are never accepted in each
+//! other's place: an agent can decide nothing, whatever it presents. Credentials are kept as
+//! hashes, so that the files of this room are no secret worth stealing.
+//! Does not own who may review which approval (`approval`) or the upstream's credentials
+//! (`credentials`). Start at [`AgentKeys::authenticate`].
+
+pub mod key;
+
+mod agents;
+mod error;
+mod metrics;
+mod people;
+mod reviewers;
+mod strip;
+
+pub use agents::AgentKeys;
+pub use agents::PrincipalSettings;
+pub use error::IdentityError;
+pub use error::KeySetError;
+pub use key::KeyHolder;
+pub use key::KeyKind;
+pub use key::KeyRecord;
+pub use metrics::AuthMetrics;
+pub use people::People;
+pub use people::PeopleError;
+pub use reviewers::ReviewerTokens;
+pub use strip::strip;
+
+#[cfg(test)]
+mod tests;
