@@ -1,0 +1,128 @@
+//! Refusals as problem documents (RFC 9457).
+
+use bytes::Bytes;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Response;
+use http::StatusCode;
+use http::header::CACHE_CONTROL;
+use http::header::CONTENT_TYPE;
+use http::header::RETRY_AFTER;
+use http::header::WWW_AUTHENTICATE;
+use http::header::X_CONTENT_TYPE_OPTIONS;
+use serde::Serialize;
+
+use crate::model::CallId;
+use crate::model::Refusal;
+use crate::model::RefusalCode;
+
+/// The answer that tells a caller of `refusal`: `application/problem+json`, and the fields that
+/// SDKs steer by.
+///
+/// A 403 never carries `Retry-After`, because there are SDKs that repeat a DELETE when told so.
+pub fn problem(refusal: &Refusal, call: Option<CallId>) -> Response<Bytes> {
+    let status = refusal.code.status();
+    let retryable = is_retryable(refusal.code);
+    let document = Document {
+        kind: format!("{TYPE_BASE}{}", refusal.code.as_str()),
+        title: refusal.code.title(),
+        status: status.as_u16(),
+        detail: &refusal.detail,
+        code: refusal.code.as_str(),
+        approval_id: refusal.approval.map(|id| id.to_string()),
+        decision_id: refusal.decision.map(|id| id.to_string()),
+        call_id: call.map(|id| id.to_string()),
+        retryable,
+    };
+    let body = serde_json::to_vec(&document).expect("strings, numbers and booleans are always JSON");
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"holdpoint\""));
+    }
+    if !retryable {
+        headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
+    if let Some(wait) = refusal.retry_after.filter(|_| status != StatusCode::FORBIDDEN) {
+        // Whole seconds are all that the field has; rounded up, and never none.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    if let Some(id) = document.approval_id.and_then(|id| HeaderValue::try_from(id).ok()) {
+        headers.insert(APPROVAL_ID, id);
+    }
+    if let Some(state) = approval_status(refusal.code) {
+        headers.insert(APPROVAL_STATUS, HeaderValue::from_static(state));
+    }
+    response
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call_id: Option<String>,
+    retryable: bool,
+}
+
+/// True where the same request may well succeed later and cannot have run already. Sending again
+/// to join an open approval is no retry in this sense: the detail says how to do it.
+fn is_retryable(code: RefusalCode) -> bool {
+    match code {
+        RefusalCode::BodyTimeout
+        | RefusalCode::TooManyPending
+        | RefusalCode::StoreUnavailable
+        | RefusalCode::AuditUnavailable
+        | RefusalCode::Draining
+        | RefusalCode::Overloaded
+        | RefusalCode::CredentialUnavailable
+        | RefusalCode::UpstreamUnreachable => true,
+        RefusalCode::BadRequest
+        | RefusalCode::Misdirected
+        | RefusalCode::Unauthenticated
+        | RefusalCode::NoRoute
+        | RefusalCode::BodyTooLarge
+        | RefusalCode::PolicyDenied
+        | RefusalCode::ApprovalDenied
+        | RefusalCode::ApprovalExpired
+        | RefusalCode::ApprovalWithdrawn
+        | RefusalCode::OutcomeUnknown
+        | RefusalCode::ClarificationRequired
+        | RefusalCode::ApprovalPending
+        | RefusalCode::NoReviewer
+        | RefusalCode::PolicyError
+        | RefusalCode::UpstreamBroke
+        | RefusalCode::UpstreamTimeout
+        | RefusalCode::Internal => false,
+    }
+}
+
+/// Where the approval stands, if the refusal is about one.
+fn approval_status(code: RefusalCode) -> Option<&'static str> {
+    match code {
+        RefusalCode::ApprovalDenied => Some("denied"),
+        RefusalCode::ApprovalExpired => Some("expired"),
+        RefusalCode::ApprovalWithdrawn => Some("withdrawn"),
+        RefusalCode::OutcomeUnknown => Some("unknown"),
+        RefusalCode::ClarificationRequired | RefusalCode::ApprovalPending => Some("pending"),
+        _ => None,
+    }
+}
+
+const TYPE_BASE: &str = "https://holdpoint.dev/problems/";
+const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+const APPROVAL_ID: HeaderName = HeaderName::from_static("approval-id");
+const APPROVAL_STATUS: HeaderName = HeaderName::from_static("approval-status");
