@@ -6,4 +6,6 @@ pub mod model;
 
 pub mod wire;
 
+pub mod classify;
+
 pub mod identity;
