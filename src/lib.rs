@@ -9,3 +9,5 @@ pub mod wire;
 pub mod classify;
 
 pub mod identity;
+
+pub mod audit;
