@@ -11,3 +11,5 @@ pub mod classify;
 pub mod identity;
 
 pub mod audit;
+
+pub mod credentials;
