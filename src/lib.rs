@@ -13,3 +13,5 @@ pub mod identity;
 pub mod audit;
 
 pub mod credentials;
+
+pub mod config;
