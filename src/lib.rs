@@ -15,3 +15,5 @@ pub mod audit;
 pub mod credentials;
 
 pub mod config;
+
+pub mod telemetry;
