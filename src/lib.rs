@@ -8,6 +8,8 @@ pub mod wire;
 
 pub mod classify;
 
+pub mod policy;
+
 pub mod identity;
 
 pub mod audit;

@@ -695,18 +695,8 @@ fn the_quickstart_is_a_sound_configuration() {
     assert_eq!(config.credentials["example-api"].kind(), "bearer");
     // All that is optional in it can be switched on.
     let text = std::fs::read_to_string(&path).unwrap();
-    let optional = [
-        "# tls:",
-        "#   certificate:",
-        "#   key:",
-        "#   also:",
-        "#     - {",
-        "# kinds:",
-        "# api_keys:",
-        "# aliases:",
-        "# tokens:",
-        "# host:",
-    ];
+    let optional =
+        ["# tls:", "#   certificate:", "#   key:", "#   also:", "#     - {", "# kinds:", "# aliases:", "# host:"];
     let mut all = text.clone();
     for line in optional {
         assert_eq!(text.matches(line).count(), 1, "{line}");

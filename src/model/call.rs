@@ -11,6 +11,7 @@ use super::action::Actions;
 use super::digest::CallDigest;
 use super::digest::CanonicalHasher;
 use super::digest::PolicyDigest;
+use super::ids::ApprovalId;
 use super::ids::CallId;
 use super::principal::Principal;
 use super::time::Timestamp;
@@ -36,6 +37,10 @@ pub struct Call {
     pub reason: Option<String>,
     /// The agent's ticket or session (`Approval-Context`); not to be believed.
     pub context: Option<String>,
+    /// The approval that the agent says it comes back for (`Approval-Id`).
+    pub resumes: Option<ApprovalId>,
+    /// Whether the agent wants an answer at once rather than wait (RFC 7240 §4.1).
+    pub respond_async: bool,
     /// The address that the call came from.
     pub source_ip: std::net::IpAddr,
 }

@@ -125,6 +125,12 @@ codes! {
     ClarificationRequired => "clarification-required", FORBIDDEN, Downstream, "A reviewer asks about this call";
     /// The approval is still open, and waiting any longer makes no sense.
     ApprovalPending => "approval-pending", FORBIDDEN, Downstream, "This call still waits for approval";
+    /// The caller asked not to wait, and the approval is open.
+    ApprovalAccepted => "approval-accepted", ACCEPTED, Downstream, "This call waits for approval";
+    /// The `Approval-Id` is not that of this call.
+    ApprovalMismatch => "approval-mismatch", FORBIDDEN, Downstream, "The approval is not about this call";
+    /// The approved call has run already.
+    AlreadyRun => "already-run", FORBIDDEN, Downstream, "This call has run already";
     /// Nobody could ever approve this call.
     NoReviewer => "no-eligible-reviewer", FORBIDDEN, Ours, "Nobody may approve this call";
     /// The policy could not be evaluated.

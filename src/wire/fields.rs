@@ -33,6 +33,24 @@ pub fn keep_end_to_end_response(headers: &mut HeaderMap) {
     });
 }
 
+/// Drops what is meant for us from `Prefer` (RFC 7240 §4.1 and §4.3): we have acted on it, and the
+/// same call made again without it is the same call.
+pub fn drop_respond_async(headers: &mut HeaderMap) {
+    let values: Vec<HeaderValue> = headers.get_all("prefer").iter().cloned().collect();
+    headers.remove("prefer");
+    for value in values {
+        let text = value.to_str().unwrap_or_default();
+        let kept = text.split(',').map(str::trim).filter(|preference| {
+            let name = preference.split(['=', ';']).next().unwrap_or_default().trim();
+            !name.eq_ignore_ascii_case("respond-async") && !name.eq_ignore_ascii_case("wait")
+        });
+        let kept = kept.collect::<Vec<_>>().join(", ");
+        if let Some(value) = HeaderValue::try_from(kept).ok().filter(|value| !value.is_empty()) {
+            headers.append("prefer", value);
+        }
+    }
+}
+
 /// Keeps the trailer fields that are only information about the content: drops those that frame,
 /// route, authenticate, or change how the message is to be read (RFC 9110 §6.5.1).
 pub fn keep_safe_trailers(trailers: &mut HeaderMap) {

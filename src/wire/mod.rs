@@ -22,6 +22,7 @@ mod upgrade;
 pub use authority::AuthorityFault;
 pub use error::Excerpt;
 pub use error::WireError;
+pub use fields::drop_respond_async;
 pub use fields::keep_end_to_end;
 pub use fields::keep_end_to_end_response;
 pub use fields::keep_safe_trailers;

@@ -102,6 +102,9 @@ fn is_retryable(code: RefusalCode) -> bool {
         | RefusalCode::OutcomeUnknown
         | RefusalCode::ClarificationRequired
         | RefusalCode::ApprovalPending
+        | RefusalCode::ApprovalAccepted
+        | RefusalCode::ApprovalMismatch
+        | RefusalCode::AlreadyRun
         | RefusalCode::NoReviewer
         | RefusalCode::PolicyError
         | RefusalCode::UpstreamBroke
@@ -117,7 +120,9 @@ fn approval_status(code: RefusalCode) -> Option<&'static str> {
         RefusalCode::ApprovalExpired => Some("expired"),
         RefusalCode::ApprovalWithdrawn => Some("withdrawn"),
         RefusalCode::OutcomeUnknown => Some("unknown"),
-        RefusalCode::ClarificationRequired | RefusalCode::ApprovalPending => Some("pending"),
+        RefusalCode::ClarificationRequired | RefusalCode::ApprovalPending | RefusalCode::ApprovalAccepted => {
+            Some("pending")
+        }
         _ => None,
     }
 }
