@@ -14,6 +14,8 @@ pub mod identity;
 
 pub mod audit;
 
+pub mod approval;
+
 pub mod credentials;
 
 pub mod config;

@@ -1,0 +1,108 @@
+//! Who waits for which approval, on this replica. A settled approval is one message to one waiter.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::model::ApprovalId;
+use crate::model::CallId;
+
+use super::record::Approval;
+use super::record::State;
+
+/// What ends a wait.
+#[derive(Clone, Debug)]
+pub(super) enum Wake {
+    /// The approval has come to where the caller must hear of it.
+    Changed(Arc<Approval>),
+    /// This process is about to stop.
+    Draining,
+}
+
+/// The waiters of this process.
+#[derive(Debug, Default)]
+pub(super) struct Hub {
+    waiters: Mutex<Waiters>,
+}
+
+#[derive(Debug, Default)]
+struct Waiters {
+    by_approval: HashMap<ApprovalId, Waiter>,
+    draining: bool,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    call: CallId,
+    wake: oneshot::Sender<Wake>,
+}
+
+impl Hub {
+    /// Waits for `id` on behalf of `call`. An approval has one waiter; a later one takes its place.
+    pub(super) fn register(&self, id: ApprovalId, call: CallId) -> oneshot::Receiver<Wake> {
+        let (wake, woken) = oneshot::channel();
+        let mut waiters = self.waiters.lock();
+        if waiters.draining {
+            // The receiver is ours and waits, so this cannot fail.
+            let _ = wake.send(Wake::Draining);
+        } else {
+            waiters.by_approval.insert(id, Waiter { call, wake });
+        }
+        woken
+    }
+
+    /// Waits no more.
+    pub(super) fn forget(&self, id: ApprovalId, call: CallId) {
+        let mut waiters = self.waiters.lock();
+        if waiters.by_approval.get(&id).is_some_and(|waiter| waiter.call == call) {
+            waiters.by_approval.remove(&id);
+        }
+    }
+
+    /// Tells the waiter of this approval, if it is one that it must hear of.
+    pub(super) fn tell(&self, approval: &Arc<Approval>) {
+        if !concerns_waiter(approval) {
+            return;
+        }
+        let waiter = self.waiters.lock().by_approval.remove(&approval.id);
+        if let Some(waiter) = waiter {
+            // The waiter may be leaving at this moment; then its guard says so.
+            let _ = waiter.wake.send(Wake::Changed(Arc::clone(approval)));
+        }
+    }
+
+    /// Sends every waiter away, and every later one too.
+    pub(super) fn drain(&self) {
+        let waiters = {
+            let mut waiters = self.waiters.lock();
+            waiters.draining = true;
+            std::mem::take(&mut waiters.by_approval)
+        };
+        for waiter in waiters.into_values() {
+            // As above.
+            let _ = waiter.wake.send(Wake::Draining);
+        }
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiters.lock().by_approval.len()
+    }
+}
+
+/// Whether a caller who waits for `approval` has to hear of where it stands.
+pub(super) fn concerns_waiter(approval: &Approval) -> bool {
+    match approval.state {
+        State::Pending => approval.open_question().is_some(),
+        State::Approved { .. }
+        | State::Denied { .. }
+        | State::Expired { .. }
+        | State::Withdrawn { .. }
+        | State::Revoked { .. }
+        | State::Lapsed { .. } => true,
+        // These are the doing of the caller itself.
+        State::Forwarding { .. } | State::Completed { .. } | State::Failed { .. } | State::Unknown { .. } => false,
+    }
+}

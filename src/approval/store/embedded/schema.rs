@@ -1,0 +1,131 @@
+//! The tables, and how the file is opened.
+
+use std::fs::File;
+use std::fs::TryLockError;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+
+/// Why the store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder or the lock file cannot be used.
+    #[error("the store's folder `{path}` cannot be used; check that it can be written")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process has it.
+    #[error("the store in `{path}` is in use by another process; stop it, or choose another folder")]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// SQLite cannot use the file.
+    #[error("the store `{path}` cannot be opened")]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// It was written by a later version.
+    #[error(
+        "the store `{path}` has the form {found}, and this version knows {known}; use the later version of the program"
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its form.
+        found: i64,
+        /// The form that we know.
+        known: i64,
+    },
+    /// A thread could not be started.
+    #[error("a thread for the store could not be started")]
+    Thread(#[from] io::Error),
+}
+
+/// Keeps other processes out for as long as the answer lives.
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let folder = |source| OpenError::Folder { path: path.to_owned(), source };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(folder)?;
+    let file = File::options().create(true).truncate(false).write(true).open(path.join("lock")).map_err(folder)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(folder(error)),
+    }
+}
+
+/// Opens the file and brings its tables to the form that we know.
+pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
+    let database = |source| OpenError::Database { path: path.to_owned(), source };
+    let connection = Connection::open(path).map_err(database)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // No SQL can corrupt the file, whoever finds a way to have it run.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(database)?;
+    connection.execute_batch(SETTINGS).map_err(database)?;
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(database)?;
+    match found {
+        0 => connection.execute_batch(TABLES).map_err(database)?,
+        VERSION => {}
+        _ => return Err(OpenError::Version { path: path.to_owned(), found, known: VERSION }),
+    }
+    Ok(connection)
+}
+
+const VERSION: i64 = 1;
+
+/// `FULL` makes a commit wait until the disk has it, in WAL mode too.
+const SETTINGS: &str = "
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = ON;
+    PRAGMA trusted_schema = OFF;
+    PRAGMA busy_timeout = 5000;
+";
+
+const TABLES: &str = "
+    BEGIN IMMEDIATE;
+    CREATE TABLE approvals (
+        id TEXT PRIMARY KEY,
+        version INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        principal TEXT NOT NULL,
+        upstream TEXT NOT NULL,
+        rule TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        attached INTEGER NOT NULL,
+        deadline INTEGER,
+        record TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX open_calls ON approvals (principal, digest) WHERE state IN ('pending', 'approved');
+    CREATE INDEX pending_of_principal ON approvals (principal) WHERE state = 'pending';
+    CREATE INDEX pending_of_rule ON approvals (rule) WHERE state = 'pending';
+    CREATE INDEX deadlines ON approvals (deadline) WHERE deadline IS NOT NULL;
+    CREATE INDEX left_behind ON approvals (id) WHERE attached = 1 OR state = 'forwarding';
+    CREATE TABLE requests (
+        id TEXT PRIMARY KEY REFERENCES approvals (id),
+        request TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE events (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        approval TEXT NOT NULL REFERENCES approvals (id),
+        kind TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        leaf TEXT,
+        disclosures TEXT,
+        logged INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX unlogged ON events (seq) WHERE logged = 0;
+    CREATE INDEX events_of ON events (approval, seq);
+    PRAGMA user_version = 1;
+    COMMIT;
+";

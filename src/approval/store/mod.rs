@@ -1,0 +1,219 @@
+//! Where approvals are kept: one contract, one suite of tests for whoever fulfils it.
+//!
+//! A store keeps records and the events that belong to them in one transaction. It decides
+//! nothing: every change is a function of ours, run where the record cannot change meanwhile.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::audit::Leaf;
+use crate::model::ApprovalId;
+use crate::model::Timestamp;
+
+use super::error::ApprovalError;
+use super::record::Approval;
+use super::record::ShownRequest;
+
+#[cfg(test)]
+pub(super) mod contract;
+mod embedded;
+
+pub use embedded::Embedded;
+pub use embedded::OpenError;
+
+/// What a store's answer comes as.
+pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, ApprovalError>> + Send>>;
+
+/// A change of one record: the record as it is, to the record as it shall be. May run more than
+/// once where a store compares and sets; only the last answer counts.
+pub type Change = Box<dyn Fn(&Approval) -> Result<Step, ApprovalError> + Send + Sync>;
+
+/// A record as it shall be, and the events that say so. Without events nothing is written.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The record.
+    pub approval: Approval,
+    /// The events, in order.
+    pub events: Vec<NewEntry>,
+}
+
+/// An event that will be stored with its record.
+#[derive(Clone, Debug)]
+pub struct NewEntry {
+    /// What happened, such as `approval.approved`.
+    pub kind: String,
+    /// When.
+    pub at: Timestamp,
+    /// The event as it goes into the audit log.
+    pub leaf: Leaf,
+}
+
+/// A stored event, in the order in which records changed.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its place in that order, from 1.
+    pub seq: u64,
+    /// The event.
+    pub event: NewEntry,
+    /// Which approval it is about.
+    pub id: ApprovalId,
+    /// The record after the change; `None` where the event is read back later.
+    pub approval: Option<Arc<Approval>>,
+}
+
+/// A call that is to be held.
+pub struct Opening {
+    /// Its record, should none be there to join.
+    pub step: Step,
+    /// The call as reviewers see it.
+    pub request: ShownRequest,
+    /// How the call joins a record that is there.
+    pub join: Change,
+    /// How many records of this principal may be pending.
+    pub pending_per_principal_max: u64,
+    /// How many records of this first rule may be pending.
+    pub pending_per_rule_max: u64,
+}
+
+/// What became of an opening.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The record, new or joined.
+    pub approval: Approval,
+    /// Whether it was there before.
+    pub joined: bool,
+    /// The last event of it.
+    pub seq: u64,
+}
+
+/// What became of a change.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// The record, changed or not.
+    pub approval: Approval,
+    /// The last event of the change; `None` if nothing changed.
+    pub seq: Option<u64>,
+}
+
+/// Which approvals to list, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    /// Only those in one of these states; all if empty.
+    pub states: Vec<String>,
+    /// Only those of this principal.
+    pub principal: Option<String>,
+    /// Only those to this upstream.
+    pub upstream: Option<String>,
+    /// Only those older than this one.
+    pub after: Option<ApprovalId>,
+    /// How many at most, 1 to [`PAGE_MAX`].
+    pub limit: usize,
+}
+
+/// The most approvals or events that one answer holds.
+pub const PAGE_MAX: usize = 500;
+
+/// What is told of a stored event to those who watch.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Notice {
+    /// Its place in the order of all changes.
+    pub seq: u64,
+    /// What happened, such as `approval.approved`.
+    pub kind: String,
+    /// Which approval it is about.
+    pub approval: ApprovalId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Receives every event right after it was stored, in order. Called on a thread of the store, so
+/// it must not wait.
+pub type OnStored = Box<dyn Fn(Vec<Entry>) + Send>;
+
+/// A place where approvals are kept.
+///
+/// What has been answered with `Ok` survives the death of the process at any later moment. What is
+/// asked for is done whether or not somebody waits for the answer: it begins with the call, not
+/// when the answer is first polled, in the order of the calls.
+pub trait Store: Send + Sync {
+    /// Stores a new record, or joins one that is open, of the same principal and digest, and has
+    /// no caller.
+    ///
+    /// # Errors
+    /// [`ApprovalError::TooManyPending`], or [`ApprovalError::Store`] if nothing could be stored.
+    fn open(&self, opening: Opening) -> Answer<Opened>;
+
+    /// Changes one record.
+    ///
+    /// # Errors
+    /// What `change` says, [`ApprovalError::NotFound`], or [`ApprovalError::Store`].
+    fn change(&self, id: ApprovalId, change: Change) -> Answer<Changed>;
+
+    /// Reads one record.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn read(&self, id: ApprovalId) -> Answer<Option<Approval>>;
+
+    /// Reads the request that a record is about.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn request(&self, id: ApprovalId) -> Answer<Option<ShownRequest>>;
+
+    /// Lists records, newest first.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn list(&self, query: Query) -> Answer<Vec<Approval>>;
+
+    /// The records whose deadline is not after `now`, up to [`PAGE_MAX`], earliest first.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn due(&self, now: Timestamp) -> Answer<Vec<ApprovalId>>;
+
+    /// The earliest deadline of all records.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn next_deadline(&self) -> Answer<Option<Timestamp>>;
+
+    /// The records that have a caller or are under way. After a start these are the ones that the
+    /// last process left behind.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn attached(&self) -> Answer<Vec<ApprovalId>>;
+
+    /// How many records are pending.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn pending(&self) -> Answer<u64>;
+
+    /// The place of the latest event; 0 if there is none yet.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn last_seq(&self) -> Answer<u64>;
+
+    /// The events that are not known to be in the audit log, in order, up to [`PAGE_MAX`].
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn unlogged(&self) -> Answer<Vec<Entry>>;
+
+    /// Notes that these events are in the audit log.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn mark_logged(&self, seqs: Vec<u64>) -> Answer<()>;
+
+    /// The events after `seq`, in order, up to [`PAGE_MAX`], of one approval or of all.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn events_after(&self, seq: u64, approval: Option<ApprovalId>) -> Answer<Vec<Notice>>;
+}

@@ -1,0 +1,236 @@
+//! Callers that wait, leave and come again.
+
+use futures_util::FutureExt;
+
+use super::*;
+
+#[test]
+fn a_held_call_runs_once_it_is_approved_and_the_log_tells_it_all() {
+    let mut bench = Bench::new();
+    let process = bench.start();
+    let call = bench.call();
+    let mut hold = process.open_under(&call, fixtures::obligations("owners=1 security=1")).unwrap();
+    let id = hold.id();
+    assert_eq!((process.state(id), process.approvals.waiting()), ("pending", 1));
+    let shown = process.wait(process.approvals.request(id)).unwrap().unwrap();
+    assert_eq!((shown.line.target.as_str(), shown.body_text.as_deref()), ("/export", Some("{}")));
+    assert!(process.wait(hold.verdict(Some(Duration::ZERO))).is_pending());
+    process.say(id, "ana", Verdict::Approve, Some("checked")).unwrap();
+    assert!(process.wait(hold.verdict(Some(Duration::ZERO))).is_pending());
+    process.say(id, "cy", Verdict::Approve, None).unwrap();
+    assert_eq!(process.verdict(&mut hold), "approved");
+    let mut run = process.wait(hold.claim()).unwrap();
+    assert_eq!((process.state(id), process.approvals.waiting()), ("forwarding", 0));
+    run.sending();
+    run.finish(Ending::Completed { status: 201 });
+    let mut process = process;
+    process.until("approval.completed");
+    assert!(matches!(process.get(id).state, State::Completed { status: 201, .. }));
+    process.stop();
+    let expected = [("created", 1), ("decided", 2), ("approved", 1), ("claimed", 1), ("completed", 1)];
+    let expected: BTreeMap<String, u64> =
+        expected.iter().map(|(kind, count)| (format!("approval.{kind}"), *count)).collect();
+    let logged: BTreeMap<String, u64> =
+        bench.logged().into_iter().map(|(kind, count)| (kind.to_owned(), count)).collect();
+    assert_eq!(logged, expected);
+}
+
+impl HoldVerdict {
+    fn is_pending(&self) -> bool {
+        matches!(self, Self::StillPending)
+    }
+}
+
+#[test]
+fn whoever_waits_is_woken_by_every_end() {
+    type Act = fn(&Bench, &mut Process, ApprovalId);
+    let cases: [(&str, Act); 5] = [
+        ("denied", |_, process, id| drop(process.say(id, "ana", Verdict::Deny, Some("no")).unwrap())),
+        ("withdrawn", |_, process, id| drop(process.say(id, "U0LGA", Verdict::Withdraw, None).unwrap())),
+        ("asked: why?", |_, process, id| drop(process.say(id, "ana", Verdict::Ask, Some("why?")).unwrap())),
+        ("draining", |_, process, _| process.approvals.drain()),
+        ("expired", |bench, process, _| {
+            bench.set_clock(100);
+            process.approvals.0.deadline_set.notify_one();
+        }),
+    ];
+    for (expected, act) in cases {
+        let mut bench = Bench::new();
+        let mut process = bench.start();
+        let mut hold = process.open(&bench.call());
+        act(&bench, &mut process, hold.id());
+        assert_eq!(process.verdict(&mut hold), expected);
+        // Once it is over it stays so, however often one asks.
+        assert_eq!(process.verdict(&mut hold), expected);
+        drop(hold);
+        process.stop();
+        bench.verify();
+    }
+}
+
+#[test]
+fn two_identical_calls_at_once_are_two_approvals() {
+    let mut bench = Bench::new();
+    let process = bench.start();
+    let (first, second) = (process.open(&bench.call()), process.open(&bench.call()));
+    assert_ne!(first.id(), second.id());
+    process.approve(first.id());
+    assert_eq!(process.state(second.id()), "pending");
+    drop((first, second));
+    process.stop();
+    bench.verify();
+}
+
+#[test]
+fn a_retry_joins_what_its_first_attempt_has_left_open() {
+    let mut bench = Bench::new();
+    let mut process = bench.start();
+    let first = process.open(&bench.call());
+    let id = first.id();
+    drop(first);
+    process.until("approval.caller_left");
+    assert_eq!(process.get(id).caller, None);
+    let again = bench.call();
+    let mut hold = process.open(&again);
+    assert_eq!((hold.id(), process.get(id).caller), (id, Some(again.id)));
+    process.approve(id);
+    assert_eq!(process.verdict(&mut hold), "approved");
+    drop(process.wait(hold.claim()).unwrap());
+    process.until("approval.unclaimed");
+    process.stop();
+    assert_eq!(bench.logged()["approval.created"], 1);
+}
+
+#[test]
+fn what_was_approved_while_the_caller_was_away_waits_for_its_retry_and_asks_nobody_again() {
+    let mut bench = Bench::new();
+    let mut process = bench.start();
+    let hold = process.open(&bench.call());
+    let id = hold.id();
+    drop(hold);
+    process.until("approval.caller_left");
+    process.approve(id);
+    assert_eq!(process.state(id), "approved");
+    let mut hold = process.open(&bench.call());
+    assert_eq!(hold.id(), id);
+    // At once: nothing else would wake it.
+    let verdict = process.wait(async { hold.verdict(None).now_or_never() });
+    assert!(matches!(verdict, Some(HoldVerdict::Approved(_))), "{verdict:?}");
+    process.wait(hold.claim()).unwrap().finish(Ending::Completed { status: 200 });
+    process.until("approval.completed");
+    process.stop();
+    let logged = bench.logged();
+    assert_eq!((logged["approval.created"], logged["approval.approved"], logged["approval.claimed"]), (1, 1, 1));
+}
+
+#[test]
+fn a_question_sends_the_caller_away_and_its_reason_answers() {
+    let mut bench = Bench::new();
+    let mut process = bench.start();
+    let mut hold = process.open(&bench.call());
+    let id = hold.id();
+    process.say(id, "bo", Verdict::Ask, Some("for whom?")).unwrap();
+    assert_eq!(process.verdict(&mut hold), "asked: for whom?");
+    drop(hold);
+    process.until("approval.caller_left");
+    // Without an answer, it is asked again at once.
+    let mut silent = bench.call();
+    silent.reason = None;
+    let mut hold = process.open(&silent);
+    assert_eq!(process.verdict(&mut hold), "asked: for whom?");
+    drop(hold);
+    process.until("approval.caller_left");
+    let hold = process.open(&bench.call());
+    assert_eq!((hold.id(), process.get(id).open_question()), (id, None));
+    // An owner may answer too, and nobody else.
+    process.say(id, "bo", Verdict::Ask, Some("sure?")).unwrap();
+    let answer = |name: &str| process.wait(process.approvals.answer(id, &person(name), "yes".to_owned()));
+    assert_eq!(answer("ana").unwrap_err().code(), "not-requester");
+    assert_eq!(answer("OLGA@example.com").unwrap().open_question(), None);
+    drop(hold);
+    process.stop();
+    bench.verify();
+}
+
+#[test]
+fn a_call_that_may_not_be_held_is_refused_and_leaves_nothing() {
+    let mut bench = Bench::new();
+    let process = bench.start_with(Settings { pending_per_principal_max: 1, ..fixtures::settings() });
+    let refused = |needs: &str| process.open_under(&bench.call(), fixtures::obligations(needs)).unwrap_err().code();
+    assert_eq!(refused(""), "no-eligible-reviewer");
+    // Olga would be the third, and she owns the agent.
+    assert_eq!(refused("owners=3"), "no-eligible-reviewer");
+    let hold = process.open(&bench.call());
+    assert_eq!(refused("owners=1"), "too-many-pending");
+    assert_eq!(process.wait(process.approvals.list(Query { limit: 10, ..Query::default() })).unwrap().len(), 1);
+    assert_eq!(process.approvals.waiting(), 1);
+    drop(hold);
+    process.stop();
+    assert_eq!(bench.logged()["approval.created"], 1);
+}
+
+/// However far an opening had come when its caller left: nobody is waited for, and the retry joins.
+#[test]
+fn a_caller_that_leaves_while_its_call_is_opened_is_not_waited_for() {
+    let mut bench = Bench::new();
+    let mut process = bench.start();
+    let (first, second) = (bench.call(), bench.call());
+    for call in [&first, &second] {
+        let opening = process.approvals.open(fixtures::new_approval(call, fixtures::obligations("owners=1")));
+        // Polled once: the store has it by now, or will.
+        let opened = process.wait(async { opening.now_or_never() });
+        assert!(opened.is_none());
+        process.until("approval.caller_left");
+    }
+    assert_eq!(process.approvals.waiting(), 0);
+    let hold = process.open(&bench.call());
+    drop(hold);
+    process.stop();
+    let logged = bench.logged();
+    assert_eq!((logged["approval.created"], logged["approval.caller_joined"]), (1, 2));
+}
+
+#[test]
+fn where_the_policy_says_so_hanging_up_withdraws() {
+    let mut bench = Bench::new();
+    let mut process = bench.start();
+    let withdraw = HoldObligations { on_disconnect: OnDisconnect::Withdraw, ..fixtures::obligations("owners=1") };
+    drop(process.open_under(&bench.call(), withdraw.clone()).unwrap());
+    process.until("approval.withdrawn");
+    let hold = process.open_under(&bench.call(), withdraw).unwrap();
+    process.approve(hold.id());
+    drop(hold);
+    process.until("approval.revoked");
+    assert!(process.metric("holdpoint_approvals_pending").abs() < 0.5);
+    process.stop();
+    bench.verify();
+}
+
+#[test]
+fn draining_sends_everybody_away_and_keeps_what_is_open() {
+    let mut bench = Bench::new();
+    let mut process = bench.start();
+    let mut holds: Vec<Hold> = (0..20).map(|_| process.open(&bench.call())).collect();
+    process.approvals.drain();
+    for hold in &mut holds {
+        assert_eq!(process.verdict(hold), "draining");
+    }
+    assert_eq!(process.approvals.waiting(), 0);
+    // Whoever comes now is sent away as well.
+    let mut late = process.open(&bench.call());
+    assert_eq!(process.verdict(&mut late), "draining");
+    holds.push(late);
+    let ids: Vec<ApprovalId> = holds.iter().map(Hold::id).collect();
+    drop(holds);
+    for _ in &ids {
+        process.until("approval.caller_left");
+    }
+    process.stop();
+    let process = bench.start();
+    for id in ids {
+        let approval = process.get(id);
+        assert_eq!((approval.state.name(), approval.caller), ("pending", None));
+    }
+    process.stop();
+    bench.verify();
+}
