@@ -16,6 +16,8 @@ pub mod audit;
 
 pub mod approval;
 
+pub mod gate;
+
 pub mod credentials;
 
 pub mod config;

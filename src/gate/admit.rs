@@ -1,0 +1,194 @@
+//! The first half of the path: the policy is asked, and the answer is recorded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+
+use crate::approval::Approvals;
+use crate::audit::Log;
+use crate::model::Body;
+use crate::model::Call;
+use crate::model::Clock;
+use crate::model::Decision;
+use crate::model::DecisionId;
+use crate::model::Effect;
+use crate::model::IdSource;
+use crate::model::Message;
+use crate::model::Refusal;
+use crate::model::RefusalCode;
+use crate::policy::Policy;
+
+use super::body::BodySource;
+use super::metrics::Metrics;
+use super::permit::Admitted;
+use super::refuse;
+
+/// Limits of this room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The longest body that a policy looks at.
+    pub inspect_bytes_max: u64,
+    /// The longest body of a call that is held.
+    pub hold_bytes_max: u64,
+    /// How long a caller is held before it is told to come again; until it leaves if there is none.
+    pub hold_for: Option<Duration>,
+    /// Whether an allowed call waits until the log has it on disk.
+    pub strict_audit: bool,
+}
+
+/// What the gate is made of.
+pub struct Parts {
+    /// The policy to begin with.
+    pub policy: Arc<Policy>,
+    /// Where held calls wait.
+    pub approvals: Approvals,
+    /// Where every decision is recorded before its effect.
+    pub log: Log,
+    /// Asks the time.
+    pub clock: Clock,
+    /// Draws ids.
+    pub ids: Arc<IdSource>,
+    /// Names this process in the log.
+    pub instance: String,
+    /// Counts.
+    pub metrics: Metrics,
+    /// Limits.
+    pub settings: Settings,
+    /// How many calls may be held at once.
+    pub held_calls_max: usize,
+    /// How many bytes of bodies may be held at once.
+    pub held_bytes_total_max: usize,
+}
+
+/// The gate. One for all cores.
+pub struct Gate {
+    pub(super) policy: ArcSwap<Policy>,
+    pub(super) approvals: Approvals,
+    pub(super) log: Log,
+    pub(super) clock: Clock,
+    pub(super) ids: Arc<IdSource>,
+    pub(super) instance: String,
+    pub(super) metrics: Metrics,
+    pub(super) settings: ArcSwap<Settings>,
+    pub(super) held_calls: Semaphore,
+    pub(super) held_bytes: Semaphore,
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Gate")
+    }
+}
+
+impl Gate {
+    /// A gate.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            policy: ArcSwap::new(parts.policy),
+            approvals: parts.approvals,
+            log: parts.log,
+            clock: parts.clock,
+            ids: parts.ids,
+            instance: parts.instance,
+            metrics: parts.metrics,
+            settings: ArcSwap::from_pointee(parts.settings),
+            held_calls: Semaphore::new(parts.held_calls_max.min(Semaphore::MAX_PERMITS)),
+            held_bytes: Semaphore::new(parts.held_bytes_total_max.min(Semaphore::MAX_PERMITS)),
+        }
+    }
+
+    /// From now on `policy` and `settings` apply; calls that are held are asked about again under
+    /// them before they leave.
+    pub fn reconfigure(&self, policy: Arc<Policy>, settings: Settings) {
+        self.policy.store(policy);
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// Where held calls wait.
+    pub fn approvals(&self) -> &Approvals {
+        &self.approvals
+    }
+
+    /// The policy that applies now.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
+
+    /// Decides on `call`, holds it if the policy says so, and answers once it may leave.
+    ///
+    /// The body is read only if the policy can look at it or the call is held. Dropping the future
+    /// means that the caller has left.
+    ///
+    /// # Errors
+    /// A refusal for the caller. It has been recorded.
+    pub async fn admit(self: &Arc<Self>, mut call: Call, body: &mut impl BodySource) -> Result<Admitted, Refusal> {
+        let policy = self.policy.load_full();
+        if !body.is_present() {
+            set_body(&mut call, Body::Absent);
+        } else if policy.reads_body() {
+            let max = self.settings.load().inspect_bytes_max;
+            let read = body.read(max).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
+            set_body(&mut call, read);
+        }
+        let decision = self.decide(&policy, &call)?;
+        match &decision.effect {
+            Effect::Allow(_) => {
+                self.record_allowed(&call, &decision).await?;
+                self.metrics.allowed.inc();
+                Ok(Admitted::allowed(Arc::clone(self), call, decision))
+            }
+            Effect::Deny(_) | Effect::NoMatch => Err(self.deny(&call, &decision)),
+            // The rest is boxed, so that calls that are not held do not carry its size.
+            Effect::Hold(_) => Box::pin(self.hold(call, decision, body)).await,
+        }
+    }
+
+    fn decide(&self, policy: &Policy, call: &Call) -> Result<Decision, Refusal> {
+        let id = DecisionId::new(&self.ids, call.received);
+        let timer = self.metrics.evaluation.start_timer();
+        let decided = policy.decide(call, None, id, call.received);
+        timer.observe_duration();
+        decided.map_err(|error| {
+            tracing::error!(call.id = %call.id, decision.id = %id, principal.id = %call.principal.id,
+                upstream = %call.upstream.name, %error, "the policy cannot be evaluated; the call is refused");
+            self.metrics.failed.inc();
+            let refusal = refuse::policy_error(id);
+            self.note_refused(call, &refusal);
+            refusal
+        })
+    }
+
+    /// Records a denial and says why. That a log is away makes a refusal no weaker.
+    pub(super) fn deny(&self, call: &Call, decision: &Decision) -> Refusal {
+        self.metrics.denied.inc();
+        let refusal = refuse::denied_by_policy(decision);
+        tracing::info!(call.id = %call.id, decision.id = %decision.id, principal.id = %call.principal.id,
+            upstream = %call.upstream.name, action = %call.actions.first().name, "denied by policy");
+        match self.record_denied(call, Some(decision), refusal.code) {
+            Ok(()) => refusal,
+            Err(error) => refuse::audit_unavailable(&error.to_string()),
+        }
+    }
+
+    /// Records that a call was refused for another reason than a policy's denial.
+    pub(super) fn note_refused(&self, call: &Call, refusal: &Refusal) {
+        if let Err(error) = self.record_denied(call, None, refusal.code) {
+            tracing::error!(call.id = %call.id, %error, "a refusal is not in the audit log");
+        }
+    }
+}
+
+pub(super) fn set_body(call: &mut Call, body: Body) {
+    let Message::Http(request) = &mut call.message;
+    request.body = body;
+}
+
+/// Too much is held already.
+pub(super) fn overloaded(what: &str) -> Refusal {
+    Refusal::new(RefusalCode::Overloaded, format!("{what}; try again later"))
+        .retry_after(Duration::from_secs(RETRY_AFTER_SECONDS))
+}
+
+const RETRY_AFTER_SECONDS: u64 = 30;

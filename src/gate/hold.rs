@@ -1,0 +1,187 @@
+//! The second half of the path, for calls that people have to approve.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::approval::Approval;
+use crate::approval::ApprovalError;
+use crate::approval::Hold;
+use crate::approval::HoldVerdict;
+use crate::approval::NewApproval;
+use crate::model::Body;
+use crate::model::Call;
+use crate::model::CallDigest;
+use crate::model::Decision;
+use crate::model::DecisionId;
+use crate::model::Effect;
+use crate::model::HoldObligations;
+use crate::model::Message;
+use crate::model::Refusal;
+
+use super::admit::Gate;
+use super::admit::overloaded;
+use super::admit::set_body;
+use super::body::BodySource;
+use super::permit::Admitted;
+use super::refuse;
+
+impl Gate {
+    /// Holds `call` until people have decided on it.
+    pub(super) async fn hold(
+        self: &Arc<Self>,
+        mut call: Call,
+        decision: Decision,
+        body: &mut impl BodySource,
+    ) -> Result<Admitted, Refusal> {
+        let Effect::Hold(obligations) = &decision.effect else { return Err(self.deny(&call, &decision)) };
+        let slot = self.held_calls.try_acquire().map_err(|_| overloaded("too many calls wait for approval"));
+        let _slot = slot.inspect_err(|refusal| self.note_refused(&call, refusal))?;
+        let Message::Http(request) = &call.message;
+        if matches!(request.body, Body::Unread) {
+            let max = self.settings.load().hold_bytes_max;
+            let read = body.read(max).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
+            set_body(&mut call, read);
+        }
+        let budget = self.held_bytes.try_acquire_many(held_bytes(&call));
+        let budget = budget.map_err(|_| overloaded("the bodies of calls that wait for approval take too much memory"));
+        let _budget = budget.inspect_err(|refusal| self.note_refused(&call, refusal))?;
+        let digest = call.digest(&decision.policy);
+        self.check_resumption(&call, digest).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
+        let new = NewApproval {
+            call: &call,
+            digest,
+            policy: decision.policy,
+            decision: decision.id,
+            obligations: obligations.clone(),
+        };
+        let hold = self.approvals.open(new).await.map_err(|error| self.not_held(&call, &decision, &error))?;
+        self.metrics.held.inc();
+        tracing::info!(call.id = %call.id, decision.id = %decision.id, approval.id = %hold.id(), digest = %digest.short(),
+            principal.id = %call.principal.id, upstream = %call.upstream.name, action = %call.actions.first().name,
+            "held for approval");
+        if call.respond_async && !hold.is_over() {
+            return Err(refuse::accepted(hold.id()).decided(decision.id));
+        }
+        body.holding(true);
+        let waited = self.wait(&call, &decision, obligations, hold).await;
+        body.holding(false);
+        let (hold, approval) = waited?;
+        self.decide_again(call, digest, approval, hold).await
+    }
+
+    /// A caller that names an approval must be the one that it was opened for, with the very same
+    /// call.
+    async fn check_resumption(&self, call: &Call, digest: CallDigest) -> Result<(), Refusal> {
+        let Some(id) = call.resumes else { return Ok(()) };
+        let found = self.approvals.get(id).await.map_err(|error| refuse::not_held(&error))?;
+        match found.filter(|found| found.principal.id == call.principal.id && found.digest == digest) {
+            Some(found) if found.state.is_open() => Ok(()),
+            Some(found) => Err(refuse::over(&found)),
+            None => {
+                tracing::warn!(call.id = %call.id, principal.id = %call.principal.id, approval.id = %id,
+                    "a caller names an approval that is not about its call");
+                Err(refuse::mismatch(id))
+            }
+        }
+    }
+
+    async fn wait(
+        &self,
+        call: &Call,
+        decision: &Decision,
+        obligations: &HoldObligations,
+        mut hold: Hold,
+    ) -> Result<(Hold, Arc<Approval>), Refusal> {
+        let patience = obligations.hold_for.or(self.settings.load().hold_for);
+        let id = hold.id();
+        // Dropped with this future when the caller hangs up; then it counts as `disconnected`.
+        let waiting = self.metrics.waiting();
+        let (outcome, refusal) = match hold.verdict(patience).await {
+            HoldVerdict::Approved(approval) => {
+                waiting.over("approved");
+                return Ok((hold, approval));
+            }
+            HoldVerdict::Settled(approval) => (approval.state.name(), refuse::settled(&approval)),
+            HoldVerdict::Asked(approval) => ("asked", refuse::asked(&approval)),
+            HoldVerdict::StillPending => ("still-pending", refuse::still_pending(id)),
+            HoldVerdict::Draining => ("draining", refuse::draining(id)),
+        };
+        waiting.over(outcome);
+        tracing::info!(call.id = %call.id, approval.id = %id, code = refusal.code.as_str(), "the wait is over");
+        Err(refusal.decided(decision.id))
+    }
+
+    /// Policy has the last word: it is asked again with the approval in hand, as it is now.
+    async fn decide_again(
+        self: &Arc<Self>,
+        call: Call,
+        digest: CallDigest,
+        approval: Arc<Approval>,
+        hold: Hold,
+    ) -> Result<Admitted, Refusal> {
+        let now = self.clock.now();
+        let id = DecisionId::new(&self.ids, now);
+        let decided = self.policy.load_full().decide(&call, Some(&approval_input(&approval)), id, now);
+        let stands = match &decided {
+            Ok(Decision { effect: Effect::Allow(_), .. }) => true,
+            Ok(Decision { effect: Effect::Hold(now_asked), .. }) => approval.meets(now_asked, &self.approvals.people()),
+            Ok(Decision { effect: Effect::Deny(_) | Effect::NoMatch, .. }) | Err(_) => false,
+        };
+        let decision = match decided {
+            Ok(decision) if stands => decision,
+            Ok(decision) => {
+                let why = "the policy does not stand by it any more".to_owned();
+                self.revoke(&approval, why).await;
+                return Err(self.deny(&call, &decision).about(approval.id));
+            }
+            Err(error) => {
+                tracing::error!(call.id = %call.id, approval.id = %approval.id, %error,
+                    "the policy cannot be evaluated; the approved call is refused");
+                self.metrics.failed.inc();
+                return Err(refuse::policy_error(id).about(approval.id));
+            }
+        };
+        Ok(Admitted::approved(Arc::clone(self), call, decision, digest, approval, hold))
+    }
+
+    async fn revoke(&self, approval: &Approval, reason: String) {
+        if let Err(error) = self.approvals.revoke(approval.id, reason).await {
+            tracing::warn!(approval.id = %approval.id, %error, "an approval that does not stand is still open");
+        }
+    }
+
+    fn not_held(&self, call: &Call, decision: &Decision, error: &ApprovalError) -> Refusal {
+        tracing::warn!(call.id = %call.id, decision.id = %decision.id, principal.id = %call.principal.id, %error,
+            "the call cannot be held, so it is refused");
+        let refusal = refuse::not_held(error).decided(decision.id);
+        self.note_refused(call, &refusal);
+        refusal
+    }
+}
+
+fn held_bytes(call: &Call) -> u32 {
+    let Message::Http(request) = &call.message;
+    match &request.body {
+        Body::Read { bytes, .. } => u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+        Body::Absent | Body::Unread => 0,
+    }
+}
+
+/// `input.approval` of the second evaluation.
+fn approval_input(approval: &Approval) -> Value {
+    let reviews: Vec<Value> = approval
+        .approving()
+        .map(|review| {
+            json!({
+                "person": review.person,
+                "groups": review.groups,
+                "assurance": review.assurance,
+                "channel": review.channel,
+                "time": review.at,
+            })
+        })
+        .collect();
+    json!({ "id": approval.id, "state": approval.state.name(), "reviews": reviews })
+}
