@@ -20,6 +20,8 @@ pub mod gate;
 
 pub mod credentials;
 
+pub mod review;
+
 pub mod config;
 
 pub mod telemetry;
