@@ -22,6 +22,8 @@ pub mod credentials;
 
 pub mod review;
 
+pub mod proxy;
+
 pub mod config;
 
 pub mod telemetry;

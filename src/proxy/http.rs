@@ -1,0 +1,269 @@
+//! One HTTP request from its arrival to its answer.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::HeaderValue;
+use http::Request;
+use http::Response;
+use http::request;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use tracing::Instrument;
+
+use crate::credentials::Credential;
+use crate::credentials::Injection;
+use crate::gate::Admitted;
+use crate::gate::Gate;
+use crate::identity;
+use crate::identity::AgentKeys;
+use crate::identity::AuthMetrics;
+use crate::identity::KeyKind;
+use crate::model::Body;
+use crate::model::Call;
+use crate::model::CallId;
+use crate::model::Clock;
+use crate::model::HttpRequest;
+use crate::model::IdSource;
+use crate::model::Message;
+use crate::model::Principal;
+use crate::model::Refusal;
+use crate::model::RefusalCode;
+use crate::wire;
+use crate::wire::Arrival;
+use crate::wire::Head;
+use crate::wire::WireMetrics;
+
+use super::answer::Answer;
+use super::connection::Limits;
+use super::metrics::Metrics;
+use super::own;
+use super::payload::Downstream;
+use super::route::Route;
+use super::route::Routes;
+use super::sse;
+use super::sse::HeldFlag;
+use super::upstream::Onward;
+
+/// What the configuration says of routes, keys and credentials; replaced as a whole.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// The ways to the upstreams.
+    pub routes: Routes,
+    /// The agents' keys.
+    pub agents: AgentKeys,
+    /// The credential profiles by name.
+    pub credentials: HashMap<String, Arc<Credential>>,
+}
+
+/// What all cores share. Nothing in it changes on the path of a call.
+#[derive(Debug)]
+pub struct Shared {
+    /// Routes, keys and credentials as configured now.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Decides.
+    pub gate: Arc<Gate>,
+    /// Asks the time.
+    pub clock: Clock,
+    /// Draws ids.
+    pub ids: Arc<IdSource>,
+    /// Counts.
+    pub metrics: Metrics,
+    /// Counts requests that cannot be read safely.
+    pub wire_metrics: WireMetrics,
+    /// Counts callers that are not known.
+    pub auth_metrics: AuthMetrics,
+    /// Limits of each connection.
+    pub limits: Limits,
+}
+
+/// Answers one request, whatever happens to it.
+pub(super) async fn handle(
+    shared: Arc<Shared>,
+    core: usize,
+    arrival: Arc<Arrival>,
+    request: Request<Incoming>,
+) -> Result<Response<Answer>, Infallible> {
+    let started = Instant::now();
+    let received = shared.clock.now();
+    let id = CallId::new(&shared.ids, received);
+    let method = shared.metrics.method(request.method());
+    let http1 = request.version() < http::Version::HTTP_2;
+    let (parts, body) = request.into_parts();
+    let exchange = Exchange { shared: Arc::clone(&shared), core, arrival, id, received };
+    let mut body = Downstream::new(body, shared.limits.body_timeout);
+    let (route, answered) = match exchange.read(&parts) {
+        Ok(Asked::Own { head, principal }) => {
+            let approvals = shared.gate.approvals();
+            let asked = own::answer(approvals, &principal, &parts.method, &head, &parts.headers, body);
+            (None, Box::pin(asked).await)
+        }
+        Ok(Asked::Call(asked)) => {
+            let route = Arc::clone(&asked.route);
+            // At `debug`, so that calls do not pay for a span that nobody sees; what is logged of a
+            // call at other levels carries its ids itself.
+            let span = tracing::debug_span!("call", call.id = %id, principal.id = %asked.principal.id,
+                http.request.method = %parts.method, server.address = %asked.head.host, upstream = %route.facts.name);
+            let answered = if sse::is_wanted(&parts.headers) {
+                let held = HeldFlag::default();
+                body.flag(held.clone());
+                let pending = Box::pin(async move { exchange.answer(parts, body, asked).await }.instrument(span));
+                sse::answer(pending, held).await
+            } else {
+                exchange.answer(parts, body, asked).instrument(span).await
+            };
+            (Some(route), answered)
+        }
+        Err(refusal) => (None, Err(refusal)),
+    };
+    let answer = answered.unwrap_or_else(|refusal| refused(&refusal, id, http1));
+    let metrics = route.as_ref().map_or(&shared.metrics.unrouted, |route| &route.metrics);
+    metrics.answered(method, answer.status(), started.elapsed());
+    Ok(answer)
+}
+
+/// What a request turns out to be once its head has been read.
+enum Asked {
+    /// A call to an upstream.
+    Call(AskedCall),
+    /// A request to the agent's own endpoints.
+    Own { head: Head, principal: Arc<Principal> },
+}
+
+struct AskedCall {
+    head: Head,
+    principal: Arc<Principal>,
+    route: Arc<Route>,
+    /// The path as it will be sent.
+    path: String,
+}
+
+struct Exchange {
+    shared: Arc<Shared>,
+    core: usize,
+    arrival: Arc<Arrival>,
+    id: CallId,
+    received: crate::model::Timestamp,
+}
+
+impl Exchange {
+    /// Reads the head, asks who calls, and finds the way. Nobody learns which routes there are
+    /// before they have said who they are.
+    fn read(&self, parts: &request::Parts) -> Result<Asked, Refusal> {
+        let head = wire::read_head(parts, &self.arrival).map_err(|error| {
+            self.shared.wire_metrics.refused(&error);
+            error.refusal()
+        })?;
+        let snapshot = self.shared.snapshot.load();
+        let principal = snapshot.agents.authenticate(&parts.headers, self.received).map_err(|error| {
+            self.shared.auth_metrics.failed(KeyKind::Agent, &error);
+            error.refusal()
+        })?;
+        if head.path.starts_with(own::PREFIX) {
+            return Ok(Asked::Own { head, principal });
+        }
+        let (route, path) = snapshot.routes.find(&head.host, &head.path).ok_or_else(|| {
+            let detail = format!("no upstream is configured for the host `{}` and the path `{}`", head.host, head.path);
+            Refusal::new(RefusalCode::NoRoute, detail)
+        })?;
+        let (route, path) = (Arc::clone(route), path.to_owned());
+        Ok(Asked::Call(AskedCall { head, principal, route, path }))
+    }
+
+    async fn answer(
+        &self,
+        mut parts: request::Parts,
+        mut body: Downstream,
+        asked: AskedCall,
+    ) -> Result<Response<Answer>, Refusal> {
+        let upgrade = parts.extensions.remove::<OnUpgrade>();
+        let AskedCall { head, principal, route, path } = asked;
+        let call = self.call(parts, head, principal, &route, path);
+        let admitted = self.shared.gate.admit(call, &mut body).await?;
+        let credential = self.credential(&admitted, &route).await?;
+        let approved = admitted.approval().is_some();
+        // From here on the caller may leave at any await; the permit is claimed at the last moment.
+        let permitted = admitted.permit().await?;
+        let onward = Onward { core: self.core, arrival: Arc::clone(&self.arrival), credential, upgrade };
+        let route_upstream = Arc::clone(&route.upstream);
+        if approved {
+            // A task of its own: once an approved call is sent, its outcome is worth knowing even
+            // if the caller leaves.
+            let sending = tokio::spawn(async move { route_upstream.send(permitted, body, onward).await });
+            return sending
+                .await
+                .map_err(|_| Refusal::new(RefusalCode::Internal, "the call was sent and then lost"))?;
+        }
+        route_upstream.send(permitted, body, onward).await
+    }
+
+    /// The call as it is decided on and sent.
+    fn call(&self, parts: request::Parts, head: Head, principal: Arc<Principal>, route: &Route, path: String) -> Call {
+        let mut headers = parts.headers;
+        identity::strip(&mut headers);
+        wire::keep_end_to_end(&mut headers);
+        if head.respond_async {
+            wire::drop_respond_async(&mut headers);
+        }
+        let request = HttpRequest {
+            method: parts.method,
+            scheme: if self.arrival.tls { "https" } else { "http" },
+            authority: head.authority,
+            path,
+            query: head.query,
+            headers,
+            body: Body::Unread,
+            websocket: head.websocket,
+        };
+        Call {
+            id: self.id,
+            received: self.received,
+            principal,
+            upstream: Arc::clone(&route.facts),
+            actions: route.dialect.classify(&request),
+            message: Message::Http(request),
+            reason: head.reason,
+            context: head.context,
+            // `read_head` has looked at its form.
+            resumes: head.approval_id.and_then(|id| id.parse().ok()),
+            respond_async: head.respond_async,
+            source_ip: self.arrival.source_ip,
+        }
+    }
+
+    /// The credential, fetched now: after the decision, and as configured at this moment.
+    async fn credential(&self, admitted: &Admitted, route: &Route) -> Result<Option<Injection>, Refusal> {
+        let named = admitted.credential().or(route.credential.as_deref());
+        let Some(name) = named else { return Ok(None) };
+        let unavailable = |cause: String| {
+            tracing::error!(call.id = %self.id, credential = name, cause, "the upstream credential is not available");
+            Refusal::new(
+                RefusalCode::CredentialUnavailable,
+                "the credential for the upstream is not available, so nothing was sent; ask the operator",
+            )
+        };
+        let credential = self.shared.snapshot.load().credentials.get(name).cloned();
+        let credential =
+            credential.ok_or_else(|| unavailable("no credential of this name is configured".to_owned()))?;
+        credential.fetch().await.map(Some).map_err(|error| unavailable(error.to_string()))
+    }
+}
+
+fn refused(refusal: &Refusal, id: CallId, http1: bool) -> Response<Answer> {
+    let mut answer = wire::problem(refusal, Some(id)).map(|bytes: Bytes| Answer::own(bytes));
+    if refusal.code == RefusalCode::ApprovalAccepted
+        && let Some(location) = refusal.approval.and_then(|id| HeaderValue::try_from(own::location(id)).ok())
+    {
+        answer.headers_mut().insert(http::header::LOCATION, location);
+        answer.headers_mut().insert("preference-applied", HeaderValue::from_static("respond-async"));
+    }
+    // What follows on this connection could be read in two ways too.
+    if http1 && matches!(refusal.code, RefusalCode::BadRequest | RefusalCode::Misdirected | RefusalCode::Draining) {
+        answer.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
+}

@@ -1,0 +1,285 @@
+//! One upstream: how it is reached, and the only place from which a call leaves.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::Request;
+use http::Response;
+use http::Uri;
+use http::header;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::Error as ClientError;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::TokioTimer;
+use ipnet::IpNet;
+use tokio::time::timeout;
+
+use crate::approval::Ending;
+use crate::credentials::Injection;
+use crate::gate::Permit;
+use crate::gate::Permitted;
+use crate::model::ApprovalId;
+use crate::model::Call;
+use crate::model::Message;
+use crate::model::Refusal;
+use crate::model::RefusalCode;
+use crate::wire;
+use crate::wire::Arrival;
+
+use super::answer::Answer;
+use super::payload::Downstream;
+use super::payload::Outgoing;
+use super::upgrade;
+
+mod connector;
+
+use connector::Connector;
+pub use connector::UpstreamError;
+
+/// How an upstream is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamSettings {
+    /// `https` or `http`, host and port; no path.
+    pub url: Uri,
+    /// Private roots in PEM; the platform's if there are none.
+    pub ca: Option<PathBuf>,
+    /// Addresses that are allowed although they are link-local.
+    pub allow_addresses: Vec<IpNet>,
+    /// Its time-outs.
+    pub timeouts: Timeouts,
+}
+
+/// How long an upstream may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To be connected to, TLS and all.
+    pub connect: Duration,
+    /// From the request to the head of its answer.
+    pub response: Duration,
+    /// Between two pieces of a body, or of a WebSocket.
+    pub idle: Duration,
+    /// For a connection that nobody uses, to be kept.
+    pub pool_idle: Duration,
+}
+
+/// One upstream.
+#[derive(Debug)]
+pub struct Upstream {
+    scheme: http::uri::Scheme,
+    authority: http::uri::Authority,
+    host: HeaderValue,
+    timeouts: Timeouts,
+    cores: Vec<Clients>,
+}
+
+/// The connections of one core. An approved call never takes a connection that was used before:
+/// one that the upstream is just closing would leave its outcome unknown.
+#[derive(Debug)]
+struct Clients {
+    pooled: Client<Connector, Outgoing>,
+    single: Client<Connector, Outgoing>,
+}
+
+/// What goes along with a permitted call.
+#[derive(Debug)]
+pub(super) struct Onward {
+    /// The core that the call runs on.
+    pub(super) core: usize,
+    /// How the agent's request arrived.
+    pub(super) arrival: Arc<Arrival>,
+    /// The credential, if the upstream wants one.
+    pub(super) credential: Option<Injection>,
+    /// The agent's side of a WebSocket.
+    pub(super) upgrade: Option<OnUpgrade>,
+}
+
+impl Upstream {
+    /// An upstream for so many cores. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`UpstreamError`] if the URL or the roots cannot be used.
+    pub fn new(settings: &UpstreamSettings, cores: usize) -> Result<Self, UpstreamError> {
+        let connector = Connector::new(settings)?;
+        let parts = settings.url.clone().into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err(UpstreamError::Url(settings.url.to_string()));
+        };
+        let host =
+            HeaderValue::try_from(authority.as_str()).map_err(|_| UpstreamError::Url(settings.url.to_string()))?;
+        let client = |idle_max| {
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .timer(TokioTimer::new())
+                .pool_idle_timeout(settings.timeouts.pool_idle)
+                .pool_max_idle_per_host(idle_max)
+                .set_host(false)
+                .build(connector.clone())
+        };
+        let cores = (0..cores.max(1)).map(|_| Clients { pooled: client(IDLE_CONNECTIONS_MAX), single: client(0) });
+        Ok(Self { scheme, authority, host, timeouts: settings.timeouts.clone(), cores: cores.collect() })
+    }
+
+    /// Sends a permitted call and answers with what the upstream says. The permit records how it
+    /// ended.
+    ///
+    /// # Errors
+    /// A refusal if the upstream cannot be reached, breaks off, or takes too long.
+    pub(super) async fn send(
+        &self,
+        permitted: Permitted,
+        downstream: Downstream,
+        onward: Onward,
+    ) -> Result<Response<Answer>, Refusal> {
+        let Onward { core, arrival, credential, upgrade } = onward;
+        let (call, permit) = permitted.spend();
+        let id = call.id;
+        let secret = credential.clone();
+        let request = match self.request(call, downstream, &arrival, credential) {
+            Ok(request) => request,
+            Err(refusal) => {
+                permit.end(Ending::NotSent { reason: "the request cannot be built".to_owned() });
+                return Err(refusal);
+            }
+        };
+        let approval = permit.approval();
+        let websocket = request.headers().contains_key(header::UPGRADE);
+        let clients = self.cores.get(core).or(self.cores.first());
+        let Some(clients) = clients else { return Err(internal()) };
+        let client = if approval.is_some() { &clients.single } else { &clients.pooled };
+        let answered = timeout(self.timeouts.response, client.request(request)).await;
+        let response = match answered {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(self.broken(permit, &error)),
+            Err(_) => return Err(self.late(permit)),
+        };
+        tracing::debug!(call.id = %id, status = response.status().as_u16(), "the upstream has answered");
+        permit.end(Ending::Completed { status: response.status().as_u16() });
+        self.pass_on(response, secret.as_ref(), approval, upgrade.filter(|_| websocket))
+    }
+
+    /// The request as it goes out: what was decided on, then what we write ourselves, the
+    /// credential last.
+    fn request(
+        &self,
+        call: Call,
+        downstream: Downstream,
+        arrival: &Arrival,
+        credential: Option<Injection>,
+    ) -> Result<Request<Outgoing>, Refusal> {
+        let Message::Http(asked) = call.message;
+        let target = asked.target().parse::<http::uri::PathAndQuery>().map_err(|_| internal())?;
+        let uri = Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(target)
+            .build()
+            .map_err(|_| internal())?;
+        let mut headers = asked.headers;
+        wire::write_forwarded(&mut headers, arrival, &asked.authority);
+        headers.insert(header::HOST, self.host.clone());
+        if asked.websocket {
+            wire::write_websocket_upgrade(&mut headers);
+        }
+        let body = downstream.into_outgoing(asked.body);
+        if let Some(names) = body.trailer_names() {
+            headers.insert(header::TRAILER, HeaderValue::try_from(names).map_err(|_| internal())?);
+        }
+        if let Some(credential) = credential {
+            credential.apply(&mut headers);
+        }
+        let mut request = Request::new(body);
+        *request.method_mut() = asked.method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    fn broken(&self, permit: Permit, error: &ClientError) -> Refusal {
+        let (cause, approval, decision) = (chain(error), permit.approval(), permit.decision());
+        tracing::warn!(upstream = %self.authority, decision.id = %decision, cause, "the upstream failed");
+        let refusal = if error.is_connect() {
+            permit.end(Ending::NotSent { reason: format!("the upstream cannot be reached: {cause}") });
+            Refusal::new(RefusalCode::UpstreamUnreachable, "the upstream cannot be reached, so nothing was sent")
+        } else {
+            permit.end(Ending::Unknown { reason: format!("the upstream broke off: {cause}") });
+            let detail = "the upstream broke off before it had answered; whether the call ran is not known";
+            Refusal::new(RefusalCode::UpstreamBroke, detail)
+        };
+        about(refusal, approval).decided(decision)
+    }
+
+    fn late(&self, permit: Permit) -> Refusal {
+        let (approval, decision) = (permit.approval(), permit.decision());
+        let seconds = self.timeouts.response.as_secs();
+        permit.end(Ending::Unknown { reason: format!("the upstream did not answer within {seconds} s") });
+        let detail = format!("the upstream did not answer within {seconds} s; whether the call ran is not known");
+        about(Refusal::new(RefusalCode::UpstreamTimeout, detail), approval).decided(decision)
+    }
+
+    fn pass_on(
+        &self,
+        mut response: Response<Incoming>,
+        secret: Option<&Injection>,
+        approval: Option<ApprovalId>,
+        downstream: Option<OnUpgrade>,
+    ) -> Result<Response<Answer>, Refusal> {
+        let switching = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
+        let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT).cloned();
+        wire::keep_end_to_end_response(response.headers_mut());
+        hide(response.headers_mut(), secret);
+        if let Some(id) = approval {
+            let value = HeaderValue::try_from(id.to_string()).map_err(|_| internal())?;
+            response.headers_mut().insert("approval-id", value);
+            response.headers_mut().insert("approval-status", HeaderValue::from_static("approved"));
+        }
+        if !switching {
+            let pause_max = self.timeouts.idle;
+            return Ok(response.map(|incoming| Answer::upstream(incoming, pause_max)));
+        }
+        let (Some(downstream), Some(accepted)) = (downstream, accepted) else {
+            let detail = "the upstream switched to a protocol that nobody asked for";
+            return Err(about(Refusal::new(RefusalCode::UpstreamBroke, detail), approval));
+        };
+        let upstream = hyper::upgrade::on(&mut response);
+        tokio::spawn(upgrade::tunnel(downstream, upstream, self.timeouts.idle));
+        let headers = response.headers_mut();
+        wire::write_websocket_upgrade(headers);
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accepted);
+        Ok(response.map(|_| Answer::own(bytes::Bytes::new())))
+    }
+}
+
+/// An upstream that echoes what it is sent would hand its credential to the agent.
+fn hide(headers: &mut HeaderMap, secret: Option<&Injection>) {
+    let Some(secret) = secret else { return };
+    while let Some((name, _)) = headers.iter().find(|(_, value)| secret.is_shown_in(value)) {
+        let name = name.clone();
+        tracing::error!(header = %name, "the upstream echoes its credential; the field is not passed on");
+        headers.remove(name);
+    }
+}
+
+fn about(refusal: Refusal, approval: Option<ApprovalId>) -> Refusal {
+    match approval {
+        Some(id) => refusal.about(id),
+        None => refusal,
+    }
+}
+
+fn internal() -> Refusal {
+    Refusal::new(RefusalCode::Internal, "the request cannot be passed on; nothing was sent")
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// Connections that are kept for the next call, for each core.
+const IDLE_CONNECTIONS_MAX: usize = 256;
