@@ -27,3 +27,7 @@ pub mod proxy;
 pub mod config;
 
 pub mod telemetry;
+
+pub mod server;
+
+pub mod cli;

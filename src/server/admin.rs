@@ -1,0 +1,117 @@
+//! The admin listener: apart from the agents' one, always, and on the control plane.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper::server::conn::http2;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::TokioIo;
+use hyper_util::rt::TokioTimer;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::proxy::BindError;
+use crate::proxy::TlsTable;
+
+/// What the admin listener needs.
+pub(super) struct Admin {
+    pub(super) listener: TcpListener,
+    pub(super) tls: Option<Arc<ArcSwap<TlsTable>>>,
+    pub(super) router: Router,
+    pub(super) handshake_timeout: Duration,
+    pub(super) header_timeout: Duration,
+    pub(super) stop: CancellationToken,
+    pub(super) tracker: TaskTracker,
+}
+
+/// Listens on `address`.
+///
+/// # Errors
+/// [`BindError`] if the system says no.
+pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
+    let listen = || {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    };
+    listen().map_err(|source| BindError { address, source })
+}
+
+impl Admin {
+    /// Serves until it is told to stop.
+    pub(super) async fn run(self) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let admin = Arc::new(self);
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let accepted = tokio::select! {
+                accepted = admin.listener.accept() => accepted,
+                () = admin.stop.cancelled() => return,
+            };
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection to the admin listener could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let serving = Arc::clone(&admin);
+            admin.tracker.spawn(async move {
+                if let Err(error) = serving.serve(stream).await {
+                    tracing::debug!(%error, "a connection to the admin listener ended");
+                }
+                drop(place);
+            });
+        }
+    }
+
+    async fn serve(&self, stream: tokio::net::TcpStream) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        stream.set_nodelay(true)?;
+        let Some(table) = &self.tls else { return self.speak(stream, false).await };
+        let (stream, _) = table.load_full().accept(stream, self.handshake_timeout).await?;
+        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        self.speak(stream, http2).await
+    }
+
+    async fn speak<S>(&self, stream: S, http2: bool) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let service = TowerToHyperService::new(self.router.clone());
+        let io = TokioIo::new(stream);
+        if http2 {
+            let connection =
+                http2::Builder::new(TokioExecutor::new()).timer(TokioTimer::new()).serve_connection(io, service);
+            let mut connection = std::pin::pin!(connection);
+            tokio::select! {
+                served = connection.as_mut() => return Ok(served?),
+                () = self.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+            }
+            return Ok(connection.await?);
+        }
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.header_timeout)
+            .serve_connection(io, service);
+        let mut connection = std::pin::pin!(connection);
+        tokio::select! {
+            served = connection.as_mut() => return Ok(served?),
+            () = self.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        }
+        Ok(connection.await?)
+    }
+}
+
+/// Reviewers, their browsers, and what collects metrics.
+const CONNECTIONS_MAX: usize = 1_024;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,0 +1,100 @@
+//! Why the server does not start, or a reload has no effect.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::approval::ApprovalError;
+use crate::approval::store::OpenError as StoreError;
+use crate::audit;
+use crate::classify::OpenApiError;
+use crate::config::ConfigError;
+use crate::credentials::CredentialError;
+use crate::identity::KeySetError;
+use crate::identity::PeopleError;
+use crate::identity::key::KeyError;
+use crate::policy::LoadErrors;
+use crate::proxy::BindError;
+use crate::proxy::RouteError;
+use crate::proxy::TlsError;
+use crate::proxy::UpstreamError;
+
+/// Why the server does not start, or a reload has no effect.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The configuration cannot be used.
+    #[error("{0}")]
+    Config(ConfigError),
+    /// A file cannot be read.
+    #[error("`{path}` cannot be read; it is named by `{key}` in the configuration")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Where the configuration names it.
+        key: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The policies cannot be used.
+    #[error("the policies cannot be used\n{0}")]
+    Policy(LoadErrors),
+    /// An OpenAPI document cannot be used.
+    #[error("the OpenAPI document `{path}` of the upstream `{upstream}` cannot be used")]
+    OpenApi {
+        /// The upstream.
+        upstream: String,
+        /// The document.
+        path: PathBuf,
+        /// What is wrong.
+        source: OpenApiError,
+    },
+    /// A credential cannot be used.
+    #[error("a credential cannot be used")]
+    Credential(#[from] CredentialError),
+    /// A file of keys or tokens cannot be used.
+    #[error("the keys cannot be used")]
+    Keys(#[from] KeyError),
+    /// The keys contradict each other.
+    #[error("the keys cannot be used together")]
+    KeySet(#[from] KeySetError),
+    /// The people contradict each other.
+    #[error("`reviewers.aliases` cannot be used")]
+    People(#[from] PeopleError),
+    /// Two upstreams answer to the same requests.
+    #[error(transparent)]
+    Routes(#[from] RouteError),
+    /// A certificate cannot be used.
+    #[error("a certificate cannot be used")]
+    Tls(#[from] TlsError),
+    /// An upstream cannot be set up.
+    #[error("the upstream `{name}` cannot be used")]
+    Upstream {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        source: Box<UpstreamError>,
+    },
+    /// The signing key cannot be used.
+    #[error("the signing key cannot be used")]
+    SigningKey(#[from] audit::SigningKeyError),
+    /// The audit log cannot be opened.
+    #[error("the audit log cannot be opened")]
+    Audit(#[from] audit::OpenError),
+    /// The audit log could not be closed in good order.
+    #[error("the audit log was not closed in good order")]
+    CloseAudit(#[from] audit::CloseError),
+    /// The store cannot be opened.
+    #[error("the approval store cannot be opened")]
+    Store(#[from] StoreError),
+    /// What was left behind cannot be brought to an end.
+    #[error("the approvals cannot be used")]
+    Approvals(#[from] ApprovalError),
+    /// A figure is registered twice.
+    #[error("the metrics cannot be set up")]
+    Metrics(#[from] prometheus::Error),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The system does not give what is needed.
+    #[error("the system does not give what the server needs")]
+    System(#[from] io::Error),
+}

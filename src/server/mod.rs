@@ -1,0 +1,24 @@
+//! Builds the rooms from a configuration, starts them, reloads them, and drains them in order.
+//!
+//! The data plane is one runtime of one thread for each core; the control plane (store, audit,
+//! approvals, admin listener, reloads) has a runtime of its own and is never on a call's path
+//! unless the call is held. Does not own what any room does. Start at [`serve`].
+
+mod admin;
+mod build;
+mod clock;
+mod data_plane;
+mod error;
+mod policy_files;
+mod reload;
+mod run;
+
+pub use build::Loaded;
+pub use build::load;
+pub use build::load_policy;
+pub use clock::system_clock;
+pub use error::ServerError;
+pub use policy_files::PolicyFiles;
+pub use run::Ready;
+pub use run::Source;
+pub use run::serve;
