@@ -66,6 +66,13 @@ pub(super) fn run(command: &PolicyCommand) -> anyhow::Result<ExitCode> {
         PolicyCommand::Check(args) => {
             let policy = server::load_policy(&Config::read(&args.config)?)?;
             out::line(format!("{} rules are fine, digest {}", policy.rules().len(), policy.digest()))?;
+            out::line(match policy.shares_decisions() {
+                true => "calls that the rules cannot tell apart share a decision",
+                false => "every call is evaluated: a rule reads the time, the body, or a whole object that has one of them",
+            })?;
+            if policy.reads_body() {
+                out::line("bodies are read whole before the decision: a rule looks at them")?;
+            }
             Ok(ExitCode::SUCCESS)
         }
         PolicyCommand::Test(args) => test(args),

@@ -8,11 +8,13 @@ use regorus::Engine;
 use regorus::LimitError;
 use regorus::Value;
 
+use super::cache::Cache;
 use super::error::EvaluateError;
 use super::input;
 use super::input::Input;
 use super::merge;
 use super::obligations::Obligations;
+use super::projection::Projection;
 use super::reads::InputPaths;
 use super::rules::RuleInfo;
 use super::rules::RuleKind;
@@ -37,6 +39,9 @@ pub struct Policy {
     /// The sets that some rule adds to.
     pub(super) kinds: BTreeSet<RuleKind>,
     pub(super) reads: InputPaths,
+    /// What decisions depend on, where they can be shared, and those made so far.
+    pub(super) projection: Option<Projection>,
+    pub(super) cache: Cache,
     pub(super) rules: Vec<RuleInfo>,
     pub(super) digest: PolicyDigest,
     pub(super) settings: Settings,
@@ -81,14 +86,36 @@ impl Policy {
         if matches!(request.body, Body::Unread) && self.reads_body() {
             return Err(EvaluateError::BodyUnread);
         }
+        // With an approval in hand the question is another one each time.
+        let key = self.projection.as_ref().filter(|_| approval.is_none()).map(|projection| projection.key(call));
+        if let Some(effect) = key.as_ref().and_then(|key| self.cache.find(key)) {
+            return Ok(Decision { id, policy: self.digest, effect });
+        }
+        let effect = self.evaluate(call, approval, now)?;
+        if let Some(key) = key {
+            self.cache.keep(key, &effect);
+        }
+        Ok(Decision { id, policy: self.digest, effect })
+    }
+
+    /// True if calls that the rules cannot tell apart share a decision.
+    pub fn shares_decisions(&self) -> bool {
+        self.projection.is_some()
+    }
+
+    fn evaluate(
+        &self,
+        call: &Call,
+        approval: Option<&serde_json::Value>,
+        now: Timestamp,
+    ) -> Result<Effect, EvaluateError> {
         let Input { value, malformed } = input::build(call, approval, now);
         if let Some(problem) = malformed.filter(|_| self.trusts_body()) {
             return Err(EvaluateError::BodyUnreadable(problem));
         }
         let mut engine = self.engine.clone();
         engine.set_input(value);
-        let effect = self.effect(&mut engine)?;
-        Ok(Decision { id, policy: self.digest, effect })
+        self.effect(&mut engine)
     }
 
     /// True if a rule looks at the body, and none at why it may not be there. To such rules a body

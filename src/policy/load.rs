@@ -17,12 +17,14 @@ use regorus::utils::limits::ExecutionTimerConfig;
 use super::ast;
 use super::ast::Seen;
 use super::builtins;
+use super::cache::Cache;
 use super::check;
 use super::decide::Policy;
 use super::error::LoadError;
 use super::error::LoadErrors;
 use super::graph::Names;
 use super::json;
+use super::projection::Projection;
 use super::reads::InputPaths;
 use super::rules;
 use super::settings::DefaultEffect;
@@ -80,7 +82,9 @@ impl Policy {
         set_timer(&mut loaded.engine, settings.evaluation_max);
         let reads = InputPaths::of(&loaded.modules);
         let digest = digest(&rego, &data, &settings);
-        Ok(Self { engine: loaded.engine, kinds, reads, rules, digest, settings })
+        let projection = Projection::of(&reads);
+        let cache = Cache::new();
+        Ok(Self { engine: loaded.engine, kinds, reads, projection, cache, rules, digest, settings })
     }
 }
 

@@ -11,6 +11,7 @@ pub mod runner;
 
 mod ast;
 mod builtins;
+mod cache;
 mod check;
 mod decide;
 mod error;
@@ -21,6 +22,7 @@ mod json;
 mod load;
 mod merge;
 mod obligations;
+mod projection;
 mod reads;
 mod rules;
 mod schema;

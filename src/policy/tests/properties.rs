@@ -112,3 +112,72 @@ proptest! {
         let _ = load(&format!("allow contains {{\"rule\": \"x\"}} if {{ {rest} }}"));
     }
 }
+
+/// Rules that read the input in many ways, some of which forbid to share decisions.
+const READERS: [&str; 16] = [
+    "input.request.method == \"GET\"",
+    "startswith(input.request.path, \"/customers\")",
+    "input.request.path_segments[0] == \"elsewhere\"",
+    "input.request.query.limit[0] == \"1\"",
+    "input.request.headers[\"x-mode\"][0] == \"force\"",
+    "some name; input.request.headers[name][_] == \"force\"",
+    "input.upstream.environment == \"staging\"",
+    "some action in input.actions; action.kind == \"delete\"",
+    "input.principal.id == \"deploy-bot\"",
+    "input.context.weekday == \"sunday\"",
+    "input.context.reason == \"please\"",
+    "object.get(input, [\"request\", \"method\"], \"\") == \"DELETE\"",
+    "r := input.request; r.path == \"/elsewhere\"",
+    "walk(input, [path, value]); value == \"force\"",
+    "some key; input.request[key] == \"/elsewhere\"",
+    "count(input.actions) == 1; not input.context.ticket",
+];
+
+fn varied_calls() -> impl Strategy<Value = Call> {
+    let parts = (calls(), any::<bool>(), any::<bool>(), any::<bool>());
+    parts.prop_map(|(mut call, force, please, ticket)| {
+        let Message::Http(request) = &mut call.message;
+        if force {
+            request.headers.insert("x-mode", http::HeaderValue::from_static("force"));
+        }
+        call.reason = please.then(|| "please".to_owned());
+        call.context = ticket.then(|| "OPS-1".to_owned());
+        call
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_decision_that_is_remembered_is_the_one_that_would_be_made(
+        rules in prop::collection::vec((0u8..4, 0..READERS.len()), 1..5),
+        calls in prop::collection::vec(varied_calls(), 1..12),
+        days in prop::collection::vec(0i64..7, 12),
+    ) {
+        let text: String = rules.iter().enumerate().map(|(index, (kind, body))| {
+            let more = if matches!(kind, 1 | 2) { ", \"reviewers\": [{\"group\": \"security\", \"count\": 1}]" } else { "" };
+            let set = match kind { 0 => "deny", 1 | 2 => "hold", _ => "allow" };
+            format!("{set} contains {{\"rule\": \"r{index}\"{more}}} if {{ {} }}\n", READERS[*body])
+        }).collect();
+        let remembering = loaded(&text);
+        for (call, day) in calls.iter().zip(days) {
+            let now = Timestamp::from_unix_micros(day * 24 * 60 * 60 * 1_000_000);
+            let id = DecisionId::new(&crate::model::IdSource::new([0; 10]), now);
+            let fresh = loaded(&text).decide(call, None, id, now).map(|decision| decision.effect);
+            let remembered = remembering.decide(call, None, id, now).map(|decision| decision.effect);
+            prop_assert_eq!(format!("{remembered:?}"), format!("{fresh:?}"), "{}", text);
+        }
+    }
+}
+
+#[test]
+fn rules_that_read_time_bodies_or_whole_objects_share_nothing() {
+    let shares = |body: &str| loaded(&format!("allow contains {{\"rule\": \"r\"}} if {{ {body} }}")).shares_decisions();
+    for body in [READERS[0], READERS[4], READERS[6], READERS[7], READERS[10]] {
+        assert!(shares(body), "{body}");
+    }
+    for body in
+        ["input.context.time != \"\"", READERS[9], READERS[12], READERS[13], READERS[14], "input.request.body.x == 1"]
+    {
+        assert!(!shares(body), "{body}");
+    }
+}
