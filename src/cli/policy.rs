@@ -68,7 +68,9 @@ pub(super) fn run(command: &PolicyCommand) -> anyhow::Result<ExitCode> {
             out::line(format!("{} rules are fine, digest {}", policy.rules().len(), policy.digest()))?;
             out::line(match policy.shares_decisions() {
                 true => "calls that the rules cannot tell apart share a decision",
-                false => "every call is evaluated: a rule reads the time, the body, or a whole object that has one of them",
+                false => {
+                    "every call is evaluated: a rule reads the time, the body, or a whole object that has one of them"
+                }
             })?;
             if policy.reads_body() {
                 out::line("bodies are read whole before the decision: a rule looks at them")?;

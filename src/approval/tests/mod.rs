@@ -267,5 +267,6 @@ impl Process {
     }
 }
 
-/// By far longer than anything here takes, so that a wait that never ends is a failure.
-const TOO_LONG: Duration = Duration::from_secs(60);
+/// By far longer than anything here takes, and shorter than the sweep sleeps: what only the sweep's
+/// next round would mend is a failure.
+const TOO_LONG: Duration = Duration::from_secs(25);

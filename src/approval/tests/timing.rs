@@ -49,6 +49,19 @@ fn an_earlier_deadline_wakes_the_sweep() {
     bench.verify();
 }
 
+/// Nothing else happens here that would wake it.
+#[test]
+fn an_approval_wakes_the_sweep_that_has_to_end_it() {
+    let mut bench = Bench::new();
+    let mut process = bench.start_with(Settings { claim_within: Duration::ZERO, ..fixtures::settings() });
+    let hold = process.open(&bench.call());
+    process.approve(hold.id());
+    assert_eq!(process.until("approval.lapsed"), hold.id());
+    drop(hold);
+    process.stop();
+    bench.verify();
+}
+
 #[test]
 fn a_thousand_that_expire_at_once_all_do() {
     let mut bench = Bench::new();

@@ -194,6 +194,12 @@ async fn what_cannot_be_stored_is_an_error_and_leaves_nothing_half_written() {
 /// after it must not count by themselves.
 #[test]
 fn a_job_that_ends_the_transaction_takes_its_neighbours_with_it() {
+    neighbours_of("ROLLBACK");
+    // The transaction lives on, and what this job did could not be undone alone.
+    neighbours_of("CREATE TABLE half (a); RELEASE job; SELECT * FROM nowhere");
+}
+
+fn neighbours_of(ends: &'static str) {
     let (store, kept) = embedded();
     let (started, wait_started) = mpsc::channel();
     let (go, wait) = mpsc::channel::<()>();
@@ -211,7 +217,7 @@ fn a_job_that_ends_the_transaction_takes_its_neighbours_with_it() {
         })
     };
     let first = run("CREATE TABLE first (a)");
-    let ends = run("ROLLBACK");
+    let ends = run(ends);
     let fails = run("SELECT * FROM nowhere");
     let last = run("CREATE TABLE last (a)");
     go.send(()).unwrap();
@@ -224,7 +230,9 @@ fn a_job_that_ends_the_transaction_takes_its_neighbours_with_it() {
         run("CREATE TABLE after (a)").await.unwrap();
     });
     let tables: i64 = database(&kept.dir)
-        .query_row("SELECT count(*) FROM sqlite_schema WHERE name IN ('first', 'last', 'after')", [], |row| row.get(0))
+        .query_row("SELECT count(*) FROM sqlite_schema WHERE name IN ('first', 'half', 'last', 'after')", [], |row| {
+            row.get(0)
+        })
         .unwrap();
     assert_eq!(tables, 1);
 }
