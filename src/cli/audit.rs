@@ -12,7 +12,7 @@ use crate::audit;
 use crate::audit::Start;
 use crate::config::Config;
 
-use super::VERIFICATION_FAILED;
+use super::approvals::Exit;
 use super::out;
 
 /// What to do with the audit log.
@@ -136,5 +136,5 @@ fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
         Form::Text => out::line(report.to_string())?,
         Form::Json => out::json(&report)?,
     }
-    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(VERIFICATION_FAILED) })
+    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(Exit::NotVerified as u8) })
 }

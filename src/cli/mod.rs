@@ -16,6 +16,8 @@ use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::server::system_clock;
+
 /// Holds AI agents' API calls until the right people approve exactly that call.
 #[derive(Debug, Parser)]
 #[command(name = "holdpoint", version, propagate_version = true, max_term_width = 100)]
@@ -65,7 +67,9 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Config(command) => config::run(&command),
         Command::Keys(command) => keys::run_keys(&command),
         Command::Tokens(command) => keys::run_tokens(&command),
-        Command::Approvals(args) => runtime()?.block_on(approvals::run(args)),
+        Command::Approvals(args) => {
+            runtime()?.block_on(approvals::run(args, &mut approvals::Terminal::of_process(system_clock())))
+        }
         Command::Policy(command) => policy::run(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Completion(args) => completion::run(&args, &mut Cli::command()),
@@ -76,6 +80,3 @@ pub fn run() -> anyhow::Result<ExitCode> {
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
-
-/// The exit code when something did not hold that was to be verified (EDGES E).
-const VERIFICATION_FAILED: u8 = 8;

@@ -1,185 +1,239 @@
-//! `/v1/events`: what happens, as it happens (HTML Living Standard §9.2), without gaps.
+//! `GET /v1/events`: what happens, as server-sent events, without gap or repetition.
+//!
+//! A stream that resumes first reads from the store what it has missed, then follows what comes;
+//! one that falls behind reads from the store again. Subscribing comes before reading, so nothing
+//! slips between.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::Path;
-use axum::extract::State;
+use axum::extract::State as Extract;
+use axum::http::HeaderMap;
+use axum::http::HeaderName;
+use axum::http::HeaderValue;
+use axum::http::Uri;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use axum::response::sse::Event;
 use axum::response::sse::KeepAlive;
 use axum::response::sse::Sse;
-use futures_util::Stream;
+use futures_util::StreamExt;
 use futures_util::stream;
-use http::HeaderMap;
-use http::HeaderName;
-use http::HeaderValue;
-use http::Uri;
-use tokio::sync::broadcast;
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::Instant;
+use tokio::time::Interval;
+use tokio::time::MissedTickBehavior;
 
-use crate::approval::Approvals;
 use crate::approval::store::Notice;
 use crate::model::ApprovalId;
 
-use super::approvals::parse_id;
-use super::auth::Person;
-use super::problem::Problem;
-use super::state::AdminState;
-use super::state::Place;
+use super::Admin;
+use super::api::EventView;
+use super::api::Problem;
+use super::auth::Reviewer;
+use super::query;
+use super::query::Id;
+use super::refused::Code;
+use super::refused::Refused;
+use super::streams::Stream;
 
-/// Watch all approvals
+/// Everything that happens, as it happens.
 ///
-/// Server-sent events; `id` is the event's place. Send the last one as `Last-Event-ID` to go on
-/// behind it. Without one, the stream begins with what happens next.
+/// Each event's `id` is its place in the order of all changes, its name is what happened, and its
+/// data an `EventView`. Whoever was away sends `Last-Event-ID` (or `after`) and misses nothing;
+/// without either the stream begins with the present. Silence is filled with comments.
 #[utoipa::path(
-    get, path = "/v1/events", tag = "events",
+    get,
+    path = "/v1/events",
+    operation_id = "watchAll",
+    tag = "events",
     params(
-        ("Last-Event-ID" = Option<u64>, Header, description = "Go on behind this event"),
-        ("after" = Option<u64>, Query, description = "The same, for clients that cannot set fields"),
+        ("Last-Event-ID" = Option<u64>, Header, description = "The `id` of the last event that was seen."),
+        ("after" = Option<u64>, Query, description = "The same; the header field wins. 0 begins with the first event there is."),
     ),
-    responses((status = 200, content_type = "text/event-stream"), (status = 401, body = Problem), (status = 429, body = Problem)),
+    responses(
+        (status = 200, description = "Server-sent events.", body = EventView, content_type = "text/event-stream"),
+        (status = 400, description = "The place to resume at is not a number.", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "Who is asking is not known.", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many streams are open.", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "This process is about to stop.", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
 )]
 pub(super) async fn all(
-    State(state): State<AdminState>,
-    person: Person,
-    headers: HeaderMap,
+    Extract(admin): Extract<Admin>,
+    reviewer: Reviewer,
     uri: Uri,
-) -> Result<Response, Problem> {
-    watch(state, person, &headers, &uri, None).await
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    start(admin, reviewer, &uri, &headers, None)
 }
 
-/// Watch one approval, from its beginning unless told otherwise
+/// What happens to one approval, as it happens.
 #[utoipa::path(
-    get, path = "/v1/approvals/{id}/events", tag = "events",
+    get,
+    path = "/v1/approvals/{id}/events",
+    operation_id = "watchApproval",
+    tag = "events",
     params(
-        ("id" = String, Path, description = "`apr_` and 32 hex digits"),
-        ("Last-Event-ID" = Option<u64>, Header, description = "Go on behind this event"),
+        ("id" = String, Path, description = "The approval."),
+        ("Last-Event-ID" = Option<u64>, Header, description = "The `id` of the last event that was seen."),
+        ("after" = Option<u64>, Query, description = "The same; the header field wins. 0 begins with the first event of this approval."),
     ),
-    responses((status = 200, content_type = "text/event-stream"), (status = 401, body = Problem), (status = 404, body = Problem)),
+    responses(
+        (status = 200, description = "Server-sent events.", body = EventView, content_type = "text/event-stream"),
+        (status = 400, description = "The place to resume at is not a number.", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "Who is asking is not known.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such approval.", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many streams are open.", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "This process is about to stop.", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
 )]
-pub(super) async fn one(
-    State(state): State<AdminState>,
-    person: Person,
-    Path(id): Path<String>,
-    headers: HeaderMap,
+pub(super) async fn of_one(
+    Extract(admin): Extract<Admin>,
+    reviewer: Reviewer,
+    Id(id): Id,
     uri: Uri,
-) -> Result<Response, Problem> {
-    let id = parse_id(&id)?;
-    if state.approvals.get(id).await?.is_none() {
-        return Err(Problem::not_found(format!("there is no approval `{id}`")));
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    if admin.state.approvals.get(id).await?.is_none() {
+        return Err(Refused::no_approval(id));
     }
-    watch(state, person, &headers, &uri, Some(id)).await
+    start(admin, reviewer, &uri, &headers, Some(id))
 }
 
-async fn watch(
-    state: AdminState,
-    Person(person): Person,
-    headers: &HeaderMap,
+fn start(
+    admin: Admin,
+    reviewer: Reviewer,
     uri: &Uri,
+    headers: &HeaderMap,
     only: Option<ApprovalId>,
-) -> Result<Response, Problem> {
-    let place = state.streams.enter(&person).ok_or_else(Problem::too_many_streams)?;
-    // Listening first: whatever happens from here on is either read back or heard.
-    let live = state.approvals.subscribe();
-    let after = match (resume_point(headers, uri)?, only) {
-        (Some(after), _) => after,
-        (None, Some(_)) => 0,
-        (None, None) => state.approvals.last_event(),
-    };
-    let watcher = Watcher {
-        approvals: state.approvals.clone(),
+) -> Result<Response, Refused> {
+    let cursor = resume_at(uri, headers)?;
+    if admin.state.drain.is_cancelled() {
+        return Err(Refused::new(Code::Draining, "this process is about to stop; connect again"));
+    }
+    let open = admin.streams.open(&reviewer.person)?;
+    let heartbeat = admin.state.settings.heartbeat_every;
+    let every = admin.state.settings.reauthorize_every;
+    let mut reauthorize = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+    reauthorize.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let feed = Feed {
+        live: admin.state.approvals.subscribe(),
+        behind: cursor.is_some(),
+        backlog: VecDeque::new(),
+        cursor,
         only,
-        live,
-        after,
-        ready: std::collections::VecDeque::new(),
-        behind: true,
-        headers: headers.clone(),
-        look_again: Instant::now() + AUTHORIZE_EVERY,
-        state,
-        _place: place,
+        reauthorize,
+        reviewer,
+        admin,
+        _open: open,
     };
-    let mut response = Sse::new(events(watcher)).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();
+    let hello = Event::default().retry(RETRY).comment("holdpoint");
+    let events = stream::unfold(feed, |mut feed| async move {
+        let notice = feed.next().await?;
+        Some((Ok::<_, Infallible>(event(notice)), feed))
+    });
+    let events = stream::once(std::future::ready(Ok(hello))).chain(events);
+    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(heartbeat)).into_response();
     response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
 }
 
-fn resume_point(headers: &HeaderMap, uri: &Uri) -> Result<Option<u64>, Problem> {
-    let header = headers.get("last-event-id").map(|value| value.to_str().unwrap_or_default());
-    let query = uri.query().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("after="));
-    let Some(text) = header.or(query).filter(|text| !text.is_empty()) else { return Ok(None) };
-    let shown: String = text.chars().take(80).collect();
-    let parsed = text.parse().map(Some);
-    parsed.map_err(|_| {
-        Problem::bad_request(format!("`Last-Event-ID: {shown}` is not the id of an event, which is a number"))
-    })
-}
-
-struct Watcher {
-    approvals: Approvals,
-    only: Option<ApprovalId>,
-    live: broadcast::Receiver<Notice>,
-    after: u64,
-    ready: std::collections::VecDeque<Notice>,
-    /// Whether there may be events in the store that have not been sent.
+/// One stream. Cancel safe: `next` loses nothing if it is dropped.
+struct Feed {
+    admin: Admin,
+    reviewer: Reviewer,
+    live: Receiver<Notice>,
+    /// What was read from the store and not been sent yet.
+    backlog: VecDeque<Notice>,
+    /// Whether there may be more in the store than was read.
     behind: bool,
-    headers: HeaderMap,
-    look_again: Instant,
-    state: AdminState,
-    _place: Place,
+    /// The last event that was sent or passed over.
+    cursor: Option<u64>,
+    only: Option<ApprovalId>,
+    reauthorize: Interval,
+    _open: Stream,
 }
 
-fn events(watcher: Watcher) -> impl Stream<Item = Result<Event, Infallible>> {
-    // The first thing sent is how soon to come again after a broken connection.
-    let hello = stream::once(async { Ok(Event::default().retry(RETRY).comment("watching")) });
-    let rest = stream::unfold(watcher, |mut watcher| async move {
-        let notice = watcher.next().await?;
-        let event = Event::default().id(notice.seq.to_string()).event(notice.kind.clone());
-        let event = event.json_data(&notice).unwrap_or_default();
-        Some((Ok(event), watcher))
-    });
-    futures_util::StreamExt::chain(hello, rest)
-}
-
-impl Watcher {
-    /// The next event; `None` ends the stream.
+impl Feed {
+    /// The next event; `None` ends the stream, and the client connects again.
     async fn next(&mut self) -> Option<Notice> {
         loop {
-            if let Some(notice) = self.ready.pop_front() {
-                self.after = notice.seq;
+            if self.admin.state.drain.is_cancelled() {
+                return None;
+            }
+            if let Some(notice) = self.backlog.pop_front() {
+                self.cursor = Some(notice.seq);
                 return Some(notice);
             }
             if self.behind {
-                let events = self.approvals.events_after(self.after, self.only).await.ok()?;
-                self.behind = !events.is_empty();
-                self.ready.extend(events);
+                self.read().await?;
                 continue;
             }
-            let drain = self.state.drain.clone();
             tokio::select! {
-                heard = self.live.recv() => match heard {
-                    Ok(notice) if notice.seq > self.after && self.only.is_none_or(|id| id == notice.approval) => {
-                        self.ready.push_back(notice);
+                biased;
+                () = self.admin.state.drain.cancelled() => return None,
+                _ = self.reauthorize.tick() => {
+                    if !self.reviewer.is_still_known(&self.admin) {
+                        return None;
                     }
-                    Ok(_) => {}
+                }
+                received = self.live.recv() => match received {
+                    Ok(notice) if self.cursor.is_some_and(|cursor| notice.seq <= cursor) => {}
+                    Ok(notice) => {
+                        self.cursor = Some(notice.seq);
+                        if self.only.is_none_or(|only| only == notice.approval) {
+                            return Some(notice);
+                        }
+                    }
+                    // Where nothing was seen yet, nobody knows from where on to read.
+                    Err(RecvError::Lagged(_)) if self.cursor.is_none() => return None,
                     Err(RecvError::Lagged(_)) => self.behind = true,
                     Err(RecvError::Closed) => return None,
                 },
-                () = tokio::time::sleep_until(self.look_again) => self.authorize()?,
-                () = drain.cancelled() => return None,
             }
         }
     }
 
-    /// A token that was taken away ends the stream.
-    fn authorize(&mut self) -> Option<()> {
-        self.look_again = Instant::now() + AUTHORIZE_EVERY;
-        self.state.tokens.load().authenticate(&self.headers, self.state.clock.now()).ok().map(drop)
+    async fn read(&mut self) -> Option<()> {
+        let after = self.cursor.unwrap_or(0);
+        match self.admin.state.approvals.events_after(after, self.only).await {
+            Ok(page) => {
+                self.behind = !page.is_empty();
+                self.backlog.extend(page);
+                Some(())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "an event stream cannot be continued; its client will come again");
+                None
+            }
+        }
     }
 }
 
-const HEARTBEAT: Duration = Duration::from_secs(15);
+fn event(notice: Notice) -> Event {
+    let Notice { seq, kind, approval, at } = notice;
+    let view = EventView { seq, kind, approval: approval.to_string(), at };
+    let data = serde_json::to_string(&view).expect("strings and numbers are always JSON");
+    Event::default().id(seq.to_string()).event(view.kind).data(data)
+}
+
+/// The last event that the client has seen; `None` if it wants to begin with the present.
+fn resume_at(uri: &Uri, headers: &HeaderMap) -> Result<Option<u64>, Refused> {
+    let pairs = query::pairs(uri, &["after"])?;
+    let field = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("?").trim().to_owned());
+    let asked = pairs.into_iter().next_back().map(|(_, value)| value);
+    let Some(text) = field.filter(|text| !text.is_empty()).or(asked) else { return Ok(None) };
+    let shown = query::short(&text);
+    let place = text.parse().ok().filter(|place| *place <= SEQ_MAX);
+    place.map(Some).ok_or_else(|| query::bad(format!("`{shown}` is not the `id` of an event; those are whole numbers")))
+}
+
+/// How long a client waits before it connects again.
 const RETRY: Duration = Duration::from_secs(3);
-const AUTHORIZE_EVERY: Duration = Duration::from_secs(60);
+
+/// The largest number that the store can count to.
+const SEQ_MAX: u64 = i64::MAX.unsigned_abs();

@@ -1,43 +1,72 @@
-//! The description of the API (OpenAPI 3.1).
+//! The API, described by itself (OpenAPI 3.1).
 
 use utoipa::Modify;
 use utoipa::OpenApi;
-use utoipa::openapi::security::Http;
 use utoipa::openapi::security::HttpAuthScheme;
+use utoipa::openapi::security::HttpBuilder;
 use utoipa::openapi::security::SecurityScheme;
 
-use super::approvals;
-use super::events;
-use super::problem::Problem;
-use super::router;
+use super::api;
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Holdpoint admin API",
-        description = "Where reviewers decide over calls that wait for approval. Every error is a problem document (RFC 9457)."
+        description = "Where people review the calls of AI agents. Every error is a problem document (RFC 9457) whose \
+                       `code` comes from a closed set. Texts written by agents are marked as such and verified by nobody.",
+        version = "1",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
+    servers((url = "/")),
     paths(
-        approvals::list, approvals::show, approvals::decide, approvals::cancel, approvals::say,
-        events::all, events::one, router::me,
+        super::list::list,
+        super::show::show,
+        super::decide::decide,
+        super::decide::cancel,
+        super::decide::answer,
+        super::events::all,
+        super::events::of_one,
+        super::system::me,
+        super::system::openapi,
+        super::system::checkpoint,
+        super::system::metrics,
+        super::system::livez,
+        super::system::readyz,
     ),
-    components(schemas(Problem)),
-    security(("token" = [])),
+    components(schemas(api::Problem, api::EventView)),
     modifiers(&Token),
+    tags(
+        (name = "approvals", description = "Held calls, and what people say about them."),
+        (name = "events", description = "What happens, as it happens."),
+        (name = "people", description = "Who reviews."),
+        (name = "audit", description = "The tamper-evident record."),
+        (name = "system", description = "For machines."),
+    )
 )]
-struct Api;
+struct Document;
 
 struct Token;
 
 impl Modify for Token {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("hp_pat_…")
+            .description(Some("A reviewer's own token, made by `holdpoint tokens create`. Agents' keys are refused."))
+            .build();
         let components = document.components.get_or_insert_default();
-        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        components.add_security_scheme("token", scheme);
+        components.add_security_scheme("token", SecurityScheme::Http(scheme));
     }
 }
 
-/// The description, as `/v1/openapi.json` answers it.
+/// The description of the API.
 pub fn document() -> utoipa::openapi::OpenApi {
-    Api::openapi()
+    Document::openapi()
+}
+
+/// The same as JSON, one line a field.
+pub(super) fn json() -> String {
+    let mut json = document().to_pretty_json().expect("the document is made of strings");
+    json.push('\n');
+    json
 }

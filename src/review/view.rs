@@ -1,378 +1,238 @@
-//! Approvals as the API shows them: the contract with its clients, apart from how they are kept.
-
-use serde::Serialize;
-use utoipa::ToSchema;
+//! From records to the words of the API.
 
 use crate::approval::Approval;
+use crate::approval::ApprovalError;
 use crate::approval::MessageKind;
+use crate::approval::RequestLine;
 use crate::approval::Review;
 use crate::approval::ShownRequest;
-use crate::approval::Slot;
 use crate::approval::State;
 use crate::approval::ThreadMessage;
-use crate::approval::is_met;
 use crate::identity::People;
+use crate::model::Action;
+use crate::model::Assurance;
 use crate::model::PersonId;
+use crate::model::Risk;
+use crate::model::Timestamp;
 
-/// An approval in a list.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct Item {
-    /// Its name, `apr_` and 32 hex digits.
-    pub(super) id: String,
-    /// Where it stands: pending, approved, forwarding, completed, failed, unknown, denied, expired,
-    /// withdrawn, revoked or lapsed.
-    state: &'static str,
-    /// When it entered this state; absent while it is pending.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    decided_at: Option<String>,
-    /// Why it ended as it did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome_reason: Option<String>,
-    /// The status of the upstream's answer, once the call has run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream_status: Option<u16>,
-    /// Binds a decision to exactly this call; send it back with yours.
-    digest: String,
-    /// When the call was first held.
-    created_at: String,
-    /// When it expires if nobody decides.
-    expires_at: String,
-    /// Who calls.
-    principal: Caller,
-    /// Where the call goes.
-    upstream: Destination,
-    /// What it would do.
-    actions: Vec<Deed>,
-    /// The method.
-    method: String,
-    /// The host that the agent asked for.
-    authority: String,
-    /// Path and query as they will be sent.
-    target: String,
-    /// The rules that hold it.
-    rules: Vec<String>,
-    /// Why they do, from the policy.
-    reasons: Vec<String>,
-    /// low, medium, high or critical, from the policy.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    risk: Option<String>,
-    /// True if the policy calls it irreversible.
-    irreversible: bool,
-    /// Why the agent says that it calls: written by the agent, unverified.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    agent_reason: Option<String>,
-    /// The agent's ticket or session: written by the agent, unverified.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    agent_context: Option<String>,
-    /// Whether its caller waits right now; if not, an approved call runs when the caller comes again.
-    caller_connected: bool,
-    /// Who has to approve, and who has.
-    quorum: Quorum,
-    /// Whether you can decide.
-    can_decide: CanDecide,
-    /// The question that nobody has answered yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    open_question: Option<String>,
+use super::api::ActionView;
+use super::api::CallLine;
+use super::api::Caller;
+use super::api::CanDecide;
+use super::api::Detail;
+use super::api::HeaderView;
+use super::api::Item;
+use super::api::Links;
+use super::api::MessageView;
+use super::api::Outcome;
+use super::api::Quorum;
+use super::api::RequestView;
+use super::api::Requester;
+use super::api::ReviewView;
+use super::api::SlotView;
+use super::api::StateName;
+use super::api::UpstreamName;
+use super::refused::Refused;
+
+/// Who looks, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Viewer<'a> {
+    pub(super) person: &'a PersonId,
+    pub(super) people: &'a People,
+    pub(super) now: Timestamp,
 }
 
-/// An approval with all there is to know of it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct Detail {
-    #[serde(flatten)]
-    item: Item,
-    /// The whole call, as it was hashed and will be sent, credential aside.
-    request: Request,
-    /// What people have answered, in order.
-    reviews: Vec<ReviewView>,
-    /// Questions and answers, in order.
-    messages: Vec<Message>,
-    /// The least assurance that an approving decision needs: chat, session or stepup.
-    min_assurance: String,
-    /// Whether an approving decision needs a reason.
-    reason_required: bool,
-    /// The policy that held it.
-    policy_digest: String,
-    /// That policy's answer.
-    decision_id: String,
-    /// How often the record has changed.
-    version: u64,
-}
+/// How sure we are that whoever has a token is the person it belongs to.
+pub(super) const ASSURANCE: Assurance = Assurance::Session;
 
-/// Who calls.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-struct Caller {
-    /// Its configured name.
-    id: String,
-    /// The people who answer for it.
-    owners: Vec<String>,
-    /// On whose behalf it acts, nearest first.
-    chain: Vec<String>,
-}
-
-/// Where a call goes.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-struct Destination {
-    /// Its configured name.
-    name: String,
-    /// Such as `production`.
-    environment: String,
-}
-
-/// One thing that a call would do.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-struct Deed {
-    /// Such as `openapi:exportCustomers`.
-    name: String,
-    /// What it amounts to, such as `data-export`.
-    kind: &'static str,
-    /// `read` or `write`.
-    access: &'static str,
-    /// What it is done to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resource: Option<String>,
-    /// One sentence, from the dialect's own documents and never from the agent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    summary: Option<String>,
-}
-
-/// Who has to approve, and who has.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-struct Quorum {
-    /// How many people are needed.
-    needed: usize,
-    /// How many places are filled.
-    have: usize,
-    /// Whether all are.
-    met: bool,
-    /// Each place.
-    slots: Vec<Place>,
-}
-
-/// One place to be filled by one person of a group.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-struct Place {
-    /// The group.
-    group: String,
-    /// Who fills it.
-    person: Option<String>,
-}
-
-/// Whether you can decide, and why not.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-struct CanDecide {
-    allowed: bool,
-    /// The reason as a word, from the codes of problems.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'static str>,
-    /// The reason in words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why_not: Option<String>,
-}
-
-/// One field of a request.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-struct HeaderField {
-    name: String,
-    value: String,
-}
-
-/// The whole call.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-struct Request {
-    method: String,
-    authority: String,
-    target: String,
-    /// Every field, in the order of its name.
-    headers: Vec<HeaderField>,
-    /// How many bytes the body has.
-    body_bytes: u64,
-    /// The hash of the body.
-    body_sha256: String,
-    /// The body, where it is UTF-8.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body_text: Option<String>,
-    /// The body in Base64, where it is not UTF-8.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body_base64: Option<String>,
-}
-
-/// What one person has answered.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-struct ReviewView {
-    person: String,
-    verdict: &'static str,
-    groups: Vec<String>,
-    channel: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    at: String,
-}
-
-/// One contribution to the talk about a call.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-struct Message {
-    by: String,
-    /// `question` or `answer`. What an agent says is unverified.
-    kind: &'static str,
-    text: String,
-    at: String,
-}
-
-impl Item {
-    /// `approval` as `person` sees it.
-    pub(super) fn new(approval: &Approval, person: &PersonId, people: &People) -> Self {
-        let (outcome_reason, upstream_status) = outcome(&approval.state);
-        Self {
-            id: approval.id.to_string(),
-            state: approval.state.name(),
-            decided_at: approval.state.since().map(|at| at.to_string()),
-            outcome_reason,
-            upstream_status,
-            digest: approval.digest.to_string(),
-            created_at: approval.created.to_string(),
-            expires_at: approval.expires.to_string(),
-            principal: Caller {
-                id: approval.principal.id.clone(),
-                owners: approval.principal.owners.iter().map(ToString::to_string).collect(),
-                chain: approval.principal.chain.clone(),
-            },
-            upstream: Destination {
-                name: approval.upstream.name.clone(),
-                environment: approval.upstream.environment.clone(),
-            },
-            actions: approval.actions.iter().map(Deed::new).collect(),
-            method: approval.line.method.clone(),
-            authority: approval.line.authority.clone(),
-            target: approval.line.target.clone(),
-            rules: approval.obligations.rules.clone(),
-            reasons: approval.obligations.reasons.clone(),
-            risk: approval.obligations.risk.map(word),
-            irreversible: approval.obligations.irreversible,
-            agent_reason: approval.reason.clone(),
-            agent_context: approval.context.clone(),
-            caller_connected: approval.caller.is_some(),
-            quorum: Quorum::new(&approval.slots(people)),
-            can_decide: CanDecide::new(approval, person, people),
-            open_question: approval.open_question().map(|message| message.text.clone()),
-        }
-    }
-
-    /// Whether the person for whom it was made can decide.
-    pub(super) fn is_decidable(&self) -> bool {
-        self.can_decide.allowed
+/// One approval in short.
+pub(super) fn item(approval: &Approval, viewer: Viewer<'_>) -> Item {
+    let obligations = &approval.obligations;
+    let owners = approval.principal.owners.iter().map(ToString::to_string).collect();
+    let RequestLine { method, authority, target } = approval.line.clone();
+    Item {
+        id: approval.id.to_string(),
+        state: state_name(&approval.state),
+        version: approval.version,
+        created_at: approval.created,
+        expires_at: approval.expires,
+        principal: Requester { id: approval.principal.id.clone(), owners },
+        upstream: UpstreamName {
+            name: approval.upstream.name.clone(),
+            environment: approval.upstream.environment.clone(),
+        },
+        call: CallLine { method, authority, target },
+        actions: approval.actions.iter().map(action).collect(),
+        digest: approval.digest.to_string(),
+        rules: obligations.rules.clone(),
+        reasons: obligations.reasons.clone(),
+        risk: obligations.risk.map(|risk| risk_name(risk).to_owned()),
+        irreversible: obligations.irreversible || approval.actions.iter().any(|action| action.irreversible),
+        agent_reason: approval.reason.clone(),
+        quorum: quorum(approval, viewer.people),
+        can_decide: match why_not(approval, viewer) {
+            None => CanDecide { allowed: true, why_not: None, code: None },
+            Some((code, text)) => CanDecide { allowed: false, why_not: Some(text), code: Some(code) },
+        },
+        caller: Caller { connected: approval.caller.is_some() },
+        open_question: approval.open_question().map(message),
+        links: links(&approval.id.to_string()),
     }
 }
 
-impl Detail {
-    /// `approval`, whole, as `person` sees it.
-    pub(super) fn new(approval: &Approval, request: ShownRequest, person: &PersonId, people: &People) -> Self {
-        Self {
-            item: Item::new(approval, person, people),
-            request: Request::new(request),
-            reviews: approval.reviews.iter().map(ReviewView::new).collect(),
-            messages: approval.messages.iter().map(Message::new).collect(),
-            min_assurance: word(approval.obligations.assurance),
-            reason_required: approval.obligations.require_reason,
-            policy_digest: approval.policy.to_string(),
-            decision_id: approval.decision.to_string(),
-            version: approval.version,
-        }
-    }
-}
-
-fn outcome(state: &State) -> (Option<String>, Option<u16>) {
-    match state {
-        State::Completed { status, .. } => (None, Some(*status)),
-        State::Denied { reason, .. } | State::Withdrawn { reason, .. } => (reason.clone(), None),
-        State::Failed { reason, .. } | State::Unknown { reason, .. } | State::Revoked { reason, .. } => {
-            (Some(reason.clone()), None)
-        }
-        State::Pending
-        | State::Approved { .. }
-        | State::Forwarding { .. }
-        | State::Expired { .. }
-        | State::Lapsed { .. } => (None, None),
-    }
-}
-
-/// The word that serde has for a value without fields.
-fn word(value: impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word,
-        Ok(_) | Err(_) => String::new(),
-    }
-}
-
-impl Deed {
-    fn new(action: &crate::model::Action) -> Self {
-        Self {
-            name: action.name.clone(),
-            kind: action.kind.as_str(),
-            access: action.access.as_str(),
-            resource: action.resource.clone(),
-            summary: action.summary.clone(),
-        }
-    }
-}
-
-impl Quorum {
-    fn new(slots: &[Slot]) -> Self {
-        let have = slots.iter().filter(|slot| slot.person.is_some()).count();
-        let places = slots
-            .iter()
-            .map(|slot| Place { group: slot.group.clone(), person: slot.person.as_ref().map(ToString::to_string) });
-        Self { needed: slots.len(), have, met: is_met(slots), slots: places.collect() }
-    }
-}
-
-impl CanDecide {
-    fn new(approval: &Approval, person: &PersonId, people: &People) -> Self {
-        let refuse = |code, why_not: String| Self { allowed: false, code: Some(code), why_not: Some(why_not) };
-        if let Err(error) = approval.may_review(person, people) {
-            return refuse(error.code(), error.to_string());
-        }
-        if approval.state != State::Pending {
-            return refuse("already-decided", format!("it is {} already", approval.state.name()));
-        }
-        Self { allowed: true, code: None, why_not: None }
-    }
-}
-
-impl Request {
-    fn new(request: ShownRequest) -> Self {
-        let headers = request.headers.into_iter().map(|(name, value)| HeaderField { name, value });
-        Self {
-            method: request.line.method,
-            authority: request.line.authority,
-            target: request.line.target,
-            headers: headers.collect(),
+/// One approval with everything there is to know.
+pub(super) fn detail(approval: &Approval, request: ShownRequest, viewer: Viewer<'_>) -> Detail {
+    let RequestLine { method, authority, target } = request.line;
+    Detail {
+        item: item(approval, viewer),
+        request: RequestView {
+            method,
+            authority,
+            target,
+            headers: request.headers.into_iter().map(|(name, value)| HeaderView { name, value }).collect(),
             body_bytes: request.body_bytes,
             body_sha256: request.body_sha256.to_string(),
             body_text: request.body_text,
             body_base64: request.body_base64,
-        }
+        },
+        messages: approval.messages.iter().map(message).collect(),
+        reviews: approval.reviews.iter().map(review).collect(),
+        outcome: outcome(&approval.state),
+        closure: approval.closure.iter().cloned().collect(),
+        agent_context: approval.context.clone(),
+        min_assurance: assurance_name(approval.obligations.assurance).to_owned(),
+        require_reason: approval.obligations.require_reason,
+        policy: approval.policy.to_string(),
+        decision_id: approval.decision.to_string(),
     }
 }
 
-impl ReviewView {
-    fn new(review: &Review) -> Self {
-        Self {
-            person: review.person.to_string(),
-            verdict: review.verdict.as_str(),
-            groups: review.groups.clone(),
-            channel: review.channel.as_str(),
-            reason: review.reason.clone(),
-            at: review.at.to_string(),
-        }
+/// Why the viewer may not approve it now, as a word and in words; `None` if they may. A hint for
+/// surfaces: what counts is what `Approvals::decide` says.
+pub(super) fn why_not(approval: &Approval, viewer: Viewer<'_>) -> Option<(String, String)> {
+    let said = |error: ApprovalError| {
+        let refused = Refused::from(error.clone());
+        Some((refused.code().as_str().to_owned(), error.to_string()))
+    };
+    match &approval.state {
+        State::Pending if viewer.now < approval.expires => {}
+        State::Pending | State::Expired { .. } => return said(ApprovalError::Expired(approval.id)),
+        state => return said(ApprovalError::AlreadyDecided { approval: approval.id, state: state.name() }),
+    }
+    let person = viewer.people.canonical_person(viewer.person);
+    if let Err(error) = approval.may_review(&person, viewer.people) {
+        return said(error);
+    }
+    if approval.approving().any(|review| review.person == person) {
+        return Some((
+            "already-reviewed".to_owned(),
+            "you have approved it already; others have to as well".to_owned(),
+        ));
+    }
+    let needed = approval.obligations.assurance;
+    if ASSURANCE < needed {
+        let (needed, given) = (assurance_name(needed), assurance_name(ASSURANCE));
+        return said(ApprovalError::NeedsAssurance { needed, given });
+    }
+    None
+}
+
+fn quorum(approval: &Approval, people: &People) -> Quorum {
+    let slots: Vec<SlotView> = approval
+        .slots(people)
+        .into_iter()
+        .map(|slot| SlotView { group: slot.group, person: slot.person.map(|person| person.to_string()) })
+        .collect();
+    let have = slots.iter().filter(|slot| slot.person.is_some()).count();
+    Quorum { needed: slots.len(), have, slots }
+}
+
+fn action(action: &Action) -> ActionView {
+    ActionView {
+        name: action.name.clone(),
+        kind: action.kind.as_str().to_owned(),
+        access: action.access.as_str().to_owned(),
+        resource: action.resource.clone(),
+        irreversible: action.irreversible,
+        summary: action.summary.clone(),
     }
 }
 
-impl Message {
-    fn new(message: &ThreadMessage) -> Self {
-        let kind = match message.kind {
-            MessageKind::Question => "question",
-            MessageKind::Answer => "answer",
-        };
-        Self { by: message.by.clone(), kind, text: message.text.clone(), at: message.at.to_string() }
+fn message(message: &ThreadMessage) -> MessageView {
+    let kind = match message.kind {
+        MessageKind::Question => "question",
+        MessageKind::Answer => "answer",
+    };
+    MessageView { by: message.by.clone(), kind: kind.to_owned(), text: message.text.clone(), at: message.at }
+}
+
+fn review(review: &Review) -> ReviewView {
+    ReviewView {
+        person: review.person.to_string(),
+        verdict: review.verdict.as_str().to_owned(),
+        groups: review.groups.clone(),
+        channel: review.channel.as_str().to_owned(),
+        assurance: assurance_name(review.assurance).to_owned(),
+        reason: review.reason.clone(),
+        at: review.at,
+    }
+}
+
+fn outcome(state: &State) -> Option<Outcome> {
+    let since = |at| Outcome { at, by: None, reason: None, upstream_status: None, claim_until: None };
+    Some(match state.clone() {
+        State::Pending => return None,
+        State::Approved { at, claim_until } => Outcome { claim_until: Some(claim_until), ..since(at) },
+        State::Completed { at, status } => Outcome { upstream_status: Some(status), ..since(at) },
+        State::Failed { at, reason } | State::Unknown { at, reason } | State::Revoked { at, reason } => {
+            Outcome { reason: Some(reason), ..since(at) }
+        }
+        State::Denied { at, by, reason } => Outcome { by: Some(by.to_string()), reason, ..since(at) },
+        State::Withdrawn { at, by, reason } => Outcome { by: Some(by), reason, ..since(at) },
+        State::Forwarding { at, .. } | State::Expired { at } | State::Lapsed { at } => since(at),
+    })
+}
+
+fn links(id: &str) -> Links {
+    let this = format!("/v1/approvals/{id}");
+    Links {
+        decisions: format!("{this}/decisions"),
+        cancel: format!("{this}/cancel"),
+        messages: format!("{this}/messages"),
+        events: format!("{this}/events"),
+        this,
+    }
+}
+
+fn state_name(state: &State) -> StateName {
+    match state {
+        State::Pending => StateName::Pending,
+        State::Approved { .. } => StateName::Approved,
+        State::Forwarding { .. } => StateName::Forwarding,
+        State::Completed { .. } => StateName::Completed,
+        State::Failed { .. } => StateName::Failed,
+        State::Unknown { .. } => StateName::Unknown,
+        State::Denied { .. } => StateName::Denied,
+        State::Expired { .. } => StateName::Expired,
+        State::Withdrawn { .. } => StateName::Withdrawn,
+        State::Revoked { .. } => StateName::Revoked,
+        State::Lapsed { .. } => StateName::Lapsed,
+    }
+}
+
+fn risk_name(risk: Risk) -> &'static str {
+    match risk {
+        Risk::Low => "low",
+        Risk::Medium => "medium",
+        Risk::High => "high",
+        Risk::Critical => "critical",
+    }
+}
+
+fn assurance_name(assurance: Assurance) -> &'static str {
+    match assurance {
+        Assurance::Chat => "chat",
+        Assurance::Session => "session",
+        Assurance::Stepup => "stepup",
     }
 }

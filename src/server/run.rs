@@ -152,11 +152,13 @@ async fn run(
     let tracker = TaskTracker::new();
     let ready_log = log.clone();
     let is_draining = draining.clone();
+    let review_metrics = review::Metrics::new(&registry)?;
     let state = review::AdminState {
         approvals: approvals.clone(),
         tokens: Arc::clone(&tokens),
         registry,
         auth_metrics: shared.auth_metrics.clone(),
+        metrics: review_metrics,
         clock,
         log,
         ready: Arc::new(move || {
@@ -166,7 +168,7 @@ async fn run(
             ready_log.healthy()
         }),
         drain: stop.clone(),
-        streams: review::Streams::default(),
+        settings: review::Settings::default(),
     };
     let listener = admin::listen(config.admin.address)?;
     let admin_address = listener.local_addr()?;

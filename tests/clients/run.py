@@ -101,7 +101,7 @@ class Demo:
             except queue.Empty:
                 raise AssertionError(f"{kind} did not happen to {target} within {DEADLINE} s") from None
             approval = self.api("GET", f"/v1/approvals/{event['approval']}")
-            if event["kind"] == kind and approval["target"] == target:
+            if event["kind"] == kind and approval["call"]["target"] == target:
                 return approval
 
     def decide(self, approval, verdict):

@@ -1,166 +1,162 @@
-//! Approve, deny, ask, withdraw: with the call looked at first.
+//! `approve`, `deny`, `ask` and `withdraw`.
 
-use std::io;
-use std::io::IsTerminal;
-use std::process::ExitCode;
-
-use clap::Args;
 use serde_json::Value;
 use serde_json::json;
 
-use crate::server::system_clock;
+use crate::review::api::Detail;
+use crate::review::api::StateName;
 
-use super::super::out;
-use super::Form;
 use super::client::Client;
+use super::client::encode;
+use super::details;
+use super::failure::Exit;
+use super::failure::Failure;
+use super::failure::exit_of;
 use super::find;
-use super::print;
-use super::show;
+use super::output;
+use super::table;
+use super::terminal::Terminal;
+use super::text;
 
-/// What to decide on.
-#[derive(Debug, Args)]
-pub(super) struct DecideArgs {
-    /// Its id, or enough of its beginning or end
-    id: String,
-    /// The first digits of the digest of the call that you have looked at, at least 4
-    #[arg(long, value_name = "HEX")]
-    digest: Option<String>,
-    /// Why; with `ask`, the question. `-` reads it from standard input
-    #[arg(short = 'm', long = "message", value_name = "TEXT")]
-    message: Option<String>,
-    /// How to show the result
-    #[arg(short, long, value_enum)]
-    output: Option<Form>,
-}
-
-/// What to take back.
-#[derive(Debug, Args)]
-pub(super) struct WithdrawArgs {
-    /// Its id, or enough of its beginning or end
-    id: String,
-    /// Why
-    #[arg(short = 'm', long = "message", value_name = "TEXT")]
-    message: Option<String>,
-}
-
-/// The command was not understood.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Usage(pub(super) String);
-
-pub(super) async fn run(client: &Client, args: &DecideArgs, verdict: &str) -> anyhow::Result<ExitCode> {
-    let message = message(args.message.as_deref())?;
-    if matches!(verdict, "ask" | "deny") && message.is_none() {
-        let what = if verdict == "ask" { "your question" } else { "the reason, which the agent is told" };
-        return Err(Usage(format!("say {what}: `-m TEXT`")).into());
+pub(super) async fn approve(
+    client: &Client,
+    terminal: &mut Terminal,
+    typed: &str,
+    digest: Option<&str>,
+    reason: Option<String>,
+) -> Result<(), Failure> {
+    if let Some(digest) = digest {
+        check_form(digest)?;
+    } else if !terminal.is_interactive() {
+        return Err(Failure::usage(
+            "nobody is there to be shown the call; look at it with `holdpoint approvals show`, then give its digest with --digest",
+        ));
     }
-    let item = find(client, &args.id).await?;
-    let digest = match &args.digest {
-        Some(prefix) => matching(&item, prefix)?,
-        None => confirm(&item, verdict)?,
+    let id = find::resolve(client, typed).await?;
+    let (_, detail) = find::get(client, &id).await?;
+    if let Some(digest) = digest {
+        check_digest(digest, &detail)?;
+        return send(client, terminal, &detail, "approve", reason).await;
+    }
+    terminal.say(&details::details(&detail, terminal.now()))?;
+    may_go_on(&detail)?;
+    let reason = match reason {
+        None if detail.require_reason => {
+            terminal.prompt("The policy wants to know why you approve it: ")?;
+            Some(terminal.line().await.unwrap_or_default())
+        }
+        reason => reason,
     };
-    let decided = send(client, &item, verdict, &digest, message.as_deref()).await?;
-    match args.output {
-        Some(form) => print(&decided, form)?,
-        None => out::note(outcome(&decided, verdict))?,
+    terminal.prompt(CONFIRM)?;
+    let digits = terminal.line().await.unwrap_or_default();
+    if digits.trim().is_empty() {
+        return Err(Failure::error("nothing was typed and nothing was approved"));
     }
-    Ok(ExitCode::SUCCESS)
+    check_form(&digits)?;
+    check_digest(&digits, &detail)?;
+    send(client, terminal, &detail, "approve", reason).await
 }
 
-pub(super) async fn withdraw(client: &Client, args: &WithdrawArgs) -> anyhow::Result<ExitCode> {
-    let item = find(client, &args.id).await?;
-    let path = format!("/v1/approvals/{}/cancel", show::text(&item, "id"));
-    let decided = client.post(&path, &json!({ "reason": args.message })).await?;
-    out::note(outcome(&decided, "withdraw"))?;
-    Ok(ExitCode::SUCCESS)
+pub(super) async fn deny(client: &Client, terminal: &mut Terminal, typed: &str, reason: String) -> Result<(), Failure> {
+    let id = find::resolve(client, typed).await?;
+    let (_, detail) = find::get(client, &id).await?;
+    send(client, terminal, &detail, "deny", Some(reason)).await
 }
 
-/// Sends a verdict on the call that was looked at.
+pub(super) async fn ask(
+    client: &Client,
+    terminal: &mut Terminal,
+    typed: &str,
+    question: String,
+) -> Result<(), Failure> {
+    let id = find::resolve(client, typed).await?;
+    let (_, detail) = find::get(client, &id).await?;
+    send(client, terminal, &detail, "ask", Some(question)).await
+}
+
+pub(super) async fn withdraw(
+    client: &Client,
+    terminal: &mut Terminal,
+    typed: &str,
+    reason: Option<String>,
+) -> Result<(), Failure> {
+    let id = find::resolve(client, typed).await?;
+    let (_, detail) = find::get(client, &id).await?;
+    send(client, terminal, &detail, "withdraw", reason).await
+}
+
+/// Says `verdict` about exactly the call in `detail`, and prints where that leads.
 pub(super) async fn send(
     client: &Client,
-    item: &Value,
+    terminal: &mut Terminal,
+    detail: &Detail,
     verdict: &str,
-    digest: &str,
-    message: Option<&str>,
-) -> anyhow::Result<Value> {
-    let path = format!("/v1/approvals/{}/decisions", show::text(item, "id"));
-    client.post(&path, &json!({ "verdict": verdict, "digest": digest, "reason": message })).await
-}
-
-/// The whole digest, if it begins with what was given.
-pub(super) fn matching(item: &Value, prefix: &str) -> anyhow::Result<String> {
-    let digest = show::text(item, "digest");
-    let prefix = prefix.trim().trim_start_matches("sha256:").to_ascii_lowercase();
-    if prefix.len() < DIGITS_MIN || !prefix.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(Usage(format!("give at least {DIGITS_MIN} digits of the digest that `show` prints")).into());
-    }
-    if !digest.trim_start_matches("sha256:").starts_with(&prefix) {
-        return Err(Usage(format!(
-            "the call has the digest {}, not `{prefix}`; look at it again before you decide",
-            show::short_digest(item)
-        ))
-        .into());
-    }
-    Ok(digest)
-}
-
-/// Shows the call and asks for its digest: nobody approves what they have not looked at.
-fn confirm(item: &Value, verdict: &str) -> anyhow::Result<String> {
-    if !io::stdin().is_terminal() {
-        let hint = format!("name the call that you have looked at: `--digest {}`", show::short_digest(item));
-        return Err(Usage(hint).into());
-    }
-    out::note(show::detail(item, system_clock().now()))?;
-    out::note(format!(
-        "\nTo {verdict} exactly this call, type the first {DIGITS_MIN} digits of its digest ({}):",
-        show::short_digest(item)
-    ))?;
-    let mut typed = String::new();
-    io::stdin().read_line(&mut typed)?;
-    if typed.trim().is_empty() {
-        return Err(Usage("nothing was decided".to_owned()).into());
-    }
-    matching(item, &typed)
-}
-
-fn message(given: Option<&str>) -> anyhow::Result<Option<String>> {
-    match given {
-        Some("-") => Ok(Some(io::read_to_string(io::stdin())?.trim().to_owned())),
-        Some(text) => Ok(Some(text.to_owned())),
-        None => Ok(None),
-    }
-}
-
-pub(super) fn outcome(decided: &Value, verdict: &str) -> String {
-    let id = show::text(decided, "id");
-    match (verdict, show::text(decided, "state").as_str()) {
-        ("ask", _) => format!("asked; the agent has been told ({id})"),
-        ("approve", "pending") => {
-            let have = decided.pointer("/quorum/have").and_then(Value::as_u64).unwrap_or_default();
-            let needed = decided.pointer("/quorum/needed").and_then(Value::as_u64).unwrap_or_default();
-            format!("your approval counts; {have} of {needed} are in ({id})")
+    reason: Option<String>,
+) -> Result<(), Failure> {
+    let id = &detail.item.id;
+    let body =
+        json!({ "verdict": verdict, "digest": detail.item.digest, "reason": reason.map_or(Value::Null, Value::from) });
+    let target = format!("/v1/approvals/{}/decisions", encode(id));
+    let after: Detail = find::understand(&client.post(&target, &body).await?)?;
+    terminal.print(&format!("{} {}", output::name(&after.item.id).trim_end(), table::state(after.item.state)))?;
+    match (verdict, after.item.state) {
+        ("approve", StateName::Pending) => {
+            terminal.say(&format!("it still needs others: {}", text::one_line(&table::needs(&after.item.quorum))))?;
         }
-        ("approve", "approved") if decided["caller_connected"] == false => {
-            format!("approved; its caller is gone, so it runs when the caller comes again ({id})")
+        ("approve", StateName::Approved) if !after.item.caller.connected => {
+            terminal.say("the agent has disconnected; the call runs once it tries again")?;
         }
-        (_, state) => format!("{state} ({id})"),
+        ("ask", _) => terminal.say("the agent is told your question")?,
+        _ => {}
     }
+    Ok(())
 }
+
+/// Stops before somebody types digits that would only be refused.
+fn may_go_on(detail: &Detail) -> Result<(), Failure> {
+    let can = &detail.item.can_decide;
+    let (code, why) = (can.code.as_deref().unwrap_or(""), can.why_not.clone().unwrap_or_default());
+    let exit = match code {
+        "own-request" | "not-reviewer" | "needs-step-up" => exit_of(code, 403),
+        "expired" => Exit::Expired,
+        "already-decided" => Exit::Conflict,
+        // What is not known here is left to the server.
+        _ => return Ok(()),
+    };
+    Err(Failure::new(exit, format!("{why} ({code})")))
+}
+
+/// Whether `given` can be (the beginning of) a digest.
+pub(super) fn check_form(given: &str) -> Result<(), Failure> {
+    let digits = bare(given);
+    if (DIGITS_MIN..=64).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Ok(());
+    }
+    let shown = text::one_line(given).into_owned();
+    Err(Failure::usage(format!("`{shown}` is no digest; give at least its first {DIGITS_MIN} hex digits")))
+}
+
+/// Whether `given` is the beginning of this call's digest.
+pub(super) fn check_digest(given: &str, detail: &Detail) -> Result<(), Failure> {
+    let own = bare(&detail.item.digest);
+    if own.starts_with(&bare(given)) {
+        return Ok(());
+    }
+    let (given, own) = (bare(given), own.chars().take(8).collect::<String>());
+    Err(Failure::new(
+        Exit::Conflict,
+        format!(
+            "the digest begins with `{own}` and not with `{given}`: this is another call than the one you have seen; nothing was sent"
+        ),
+    ))
+}
+
+fn bare(digest: &str) -> String {
+    let digest = digest.trim();
+    digest.strip_prefix("sha256:").unwrap_or(digest).to_ascii_lowercase()
+}
+
+/// What is asked before anything is approved.
+pub(super) const CONFIRM: &str = "To approve exactly this call, type the first 4 or more digits of its digest: ";
 
 const DIGITS_MIN: usize = 4;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_of_four_digits_is_enough_and_three_are_not() {
-        let item = json!({ "digest": "sha256:3f9a77c1aa" });
-        for good in ["3f9a", "3F9A77c1", "sha256:3f9a7"] {
-            assert_eq!(matching(&item, good).unwrap(), "sha256:3f9a77c1aa", "{good}");
-        }
-        for bad in ["3f9", "", "3f9b", "zzzz", "3f9a77c1aabb"] {
-            assert!(matching(&item, bad).unwrap_err().is::<Usage>(), "{bad}");
-        }
-    }
-}

@@ -1,212 +1,189 @@
-//! `holdpoint approvals`: where reviewers list, look at and decide on approvals.
+//! `holdpoint approvals`: what a reviewer does from a terminal, over the admin API.
+//!
+//! Data goes to stdout and everything else to stderr. Whatever an agent may have written passes
+//! through [`text`] before it reaches a terminal. Nothing is approved unseen: on a terminal the
+//! whole call is shown and its digest typed in; without one the digest is an argument.
 
-mod client;
-mod decide;
-mod show;
-mod text;
-mod watch;
-
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use clap::Subcommand;
 use clap::ValueEnum;
-use http::StatusCode;
-use serde_json::Value;
 
-use crate::server::system_clock;
+mod client;
+mod decide;
+mod details;
+mod failure;
+mod feed;
+mod find;
+mod list;
+mod output;
+mod pretty;
+mod sse;
+mod table;
+mod terminal;
+pub(super) mod text;
+mod watch;
 
-use super::out;
+#[cfg(test)]
+mod tests;
+
+pub(super) use failure::Exit;
+pub(super) use terminal::Terminal;
 
 use client::Client;
-use client::Connection;
-use client::Refused;
+use failure::Failure;
 
-/// What to do with approvals.
-#[derive(Debug, Args)]
+/// Review the calls that agents are waiting with.
+#[derive(Clone, Debug, Args)]
 pub(super) struct ApprovalsArgs {
+    /// Where the admin API is.
     #[command(flatten)]
-    connection: Connection,
+    pub connection: ConnectionArgs,
+    /// What to do.
     #[command(subcommand)]
-    command: ApprovalsCommand,
+    pub command: ApprovalsCommand,
 }
 
-#[derive(Debug, Subcommand)]
-enum ApprovalsCommand {
-    /// List approvals, newest first; those that wait unless told otherwise
-    #[command(visible_alias = "ls")]
-    List(ListArgs),
-    /// Show one, with the whole call
-    Show(ShowArgs),
-    /// Approve one
-    Approve(decide::DecideArgs),
-    /// Deny one
-    Deny(decide::DecideArgs),
-    /// Ask the agent something before you decide
-    Ask(decide::DecideArgs),
-    /// Take back a call that you stand behind
-    Withdraw(decide::WithdrawArgs),
-    /// Show new ones as they come, and decide from the keyboard
-    Watch(watch::WatchArgs),
+/// How to reach the admin API, and as whom. The token is read from `--token-file` or from the
+/// environment variable HOLDPOINT_TOKEN; it is never an argument, which other users could see.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ConnectionArgs {
+    /// The admin API; plain http only to this machine itself.
+    #[arg(long, global = true, env = "HOLDPOINT_SERVER", default_value = "https://127.0.0.1:9443", value_name = "URL")]
+    pub server: String,
+    /// A file that holds your token; if not given, the token is taken from HOLDPOINT_TOKEN.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The certificates (PEM) to trust, instead of those of the system.
+    #[arg(long, global = true, env = "HOLDPOINT_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
 }
 
-/// Which approvals to list.
-#[derive(Debug, Args)]
-struct ListArgs {
-    /// Only those in these states, such as `pending,approved`; `all` for every state
-    #[arg(long, default_value = "pending")]
-    state: String,
-    /// Only those that you can decide now
-    #[arg(long)]
-    mine: bool,
-    /// Only those of this principal
-    #[arg(long, value_name = "ID")]
-    principal: Option<String>,
-    /// Only those to this upstream
-    #[arg(long, value_name = "NAME")]
-    upstream: Option<String>,
-    /// How many at most
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
-    limit: u32,
-    /// How to show them
-    #[arg(short, long, value_enum, default_value_t = Form::Table)]
-    output: Form,
+/// What can be done with approvals.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum ApprovalsCommand {
+    /// List approvals, newest first.
+    List {
+        /// Only those in these states, separated by commas; `all` for every state.
+        #[arg(long, default_value = "pending", value_name = "STATES")]
+        state: String,
+        /// Only those that you may review now.
+        #[arg(long)]
+        mine: bool,
+        /// How many at most.
+        #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+        /// In which form.
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+    /// Show one approval with the whole call.
+    Show {
+        /// The approval: its id, or the beginning or end of the id of a pending one.
+        id: String,
+        /// In which form.
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+    /// Let a call run, once you have seen exactly what it is.
+    Approve {
+        /// The approval: its id, or the beginning or end of the id of a pending one.
+        id: String,
+        /// The digest of the call you have seen, or at least its first 4 hex digits.
+        #[arg(long, value_name = "HEX")]
+        digest: Option<String>,
+        /// Why.
+        #[arg(short = 'm', long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Refuse a call; the agent is told the reason.
+    Deny {
+        /// The approval: its id, or the beginning or end of the id of a pending one.
+        id: String,
+        /// Why, for the agent to read.
+        #[arg(short = 'm', long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Ask the agent something before you decide.
+    Ask {
+        /// The approval: its id, or the beginning or end of the id of a pending one.
+        id: String,
+        /// The question, for the agent to read.
+        #[arg(short = 'm', long, value_name = "TEXT")]
+        question: String,
+    },
+    /// Take back a call of an agent that you answer for.
+    Withdraw {
+        /// The approval: its id, or the beginning or end of the id of a pending one.
+        id: String,
+        /// Why.
+        #[arg(short = 'm', long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Show what is pending and what comes; on a terminal, decide it from the keyboard.
+    Watch {
+        /// Only those that you may review now.
+        #[arg(long)]
+        mine: bool,
+        /// In which form: `table` prints a line for people, `jsonl` one JSON object a line.
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
 }
 
-/// Which approval to show.
-#[derive(Debug, Args)]
-struct ShowArgs {
-    /// Its id, or enough of its beginning or end
-    id: String,
-    /// How to show it
-    #[arg(short, long, value_enum, default_value_t = Form::Table)]
-    output: Form,
-}
-
-/// How data is shown.
+/// In which form to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Form {
-    /// For people
+pub(super) enum Output {
+    /// For people.
     Table,
-    /// For people with wide screens
+    /// For people with wide terminals.
     Wide,
-    /// One JSON document
+    /// As the API says it.
     Json,
-    /// One JSON document a line
+    /// As JSON, one object a line.
     Jsonl,
-    /// YAML
+    /// As YAML.
     Yaml,
-    /// Ids alone
+    /// Only the ids.
     Name,
 }
 
-/// Runs the command. The exit code says how it ended: 0 done, 1 error, 2 usage, 3 not found, 4 not
-/// permitted, 5 decided already or another call, 6 a stronger sign-in needed, 7 expired (EDGES E).
-pub(super) async fn run(args: ApprovalsArgs) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&args.connection)?;
-    let done = match args.command {
-        ApprovalsCommand::List(args) => list(&client, &args).await,
-        ApprovalsCommand::Show(args) => show_one(&client, &args).await,
-        ApprovalsCommand::Approve(args) => decide::run(&client, &args, "approve").await,
-        ApprovalsCommand::Deny(args) => decide::run(&client, &args, "deny").await,
-        ApprovalsCommand::Ask(args) => decide::run(&client, &args, "ask").await,
-        ApprovalsCommand::Withdraw(args) => decide::withdraw(&client, &args).await,
-        ApprovalsCommand::Watch(args) => watch::run(&client, &args).await,
-    };
-    match done {
-        Ok(code) => Ok(code),
-        Err(error) => {
-            let code = exit_code(&error);
-            out::note(format!("error: {error:#}"))?;
-            Ok(ExitCode::from(code))
-        }
-    }
+/// Does what `args` say. What went wrong is printed to the terminal's stderr and told by the exit
+/// code.
+///
+/// # Errors
+/// Only if not even that can be printed.
+pub(super) async fn run(args: ApprovalsArgs, terminal: &mut Terminal) -> anyhow::Result<ExitCode> {
+    Ok(ExitCode::from(execute(args, terminal).await? as u8))
 }
 
-fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<decide::Usage>() {
-        return 2;
-    }
-    let Some(refused) = error.downcast_ref::<Refused>() else { return 1 };
-    match (refused.status, refused.code.as_str()) {
-        (_, "needs-step-up") => 6,
-        (StatusCode::NOT_FOUND, _) => 3,
-        (StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED, _) => 4,
-        (StatusCode::CONFLICT, _) => 5,
-        (StatusCode::GONE, _) => 7,
-        _ => 1,
-    }
-}
-
-async fn list(client: &Client, args: &ListArgs) -> anyhow::Result<ExitCode> {
-    let mut query = vec![format!("limit={}", args.limit)];
-    if args.state != "all" {
-        query.push(format!("state={}", encoded(&args.state)));
-    }
-    if args.mine {
-        query.push("mine=review".to_owned());
-    }
-    query.extend(args.principal.iter().map(|id| format!("principal={}", encoded(id))));
-    query.extend(args.upstream.iter().map(|name| format!("upstream={}", encoded(name))));
-    let page = client.get(&format!("/v1/approvals?{}", query.join("&"))).await?;
-    let items = page["items"].as_array().cloned().unwrap_or_default();
-    match args.output {
-        Form::Table | Form::Wide if items.is_empty() => out::note("nothing waits for approval here")?,
-        Form::Table | Form::Wide => {
-            let wide = args.output == Form::Wide;
-            out::line(show::table(&items, system_clock().now(), wide))?;
-            if page["next"].is_string() {
-                out::note("there are more; raise `--limit`")?;
+async fn execute(args: ApprovalsArgs, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    match dispatch(args, terminal).await {
+        Ok(()) => Ok(Exit::Ok),
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                terminal.say(&format!("error: {}", text::one_line(&failure.message)))?;
             }
+            Ok(failure.exit)
         }
-        Form::Json => out::line(serde_json::to_string_pretty(&page)?)?,
-        Form::Jsonl => items.iter().try_for_each(out::json)?,
-        Form::Yaml => out::line(serde_saphyr::to_string(&page)?.trim_end())?,
-        Form::Name => items.iter().try_for_each(|item| out::line(show::text(item, "id")))?,
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn show_one(client: &Client, args: &ShowArgs) -> anyhow::Result<ExitCode> {
-    let item = find(client, &args.id).await?;
-    print(&item, args.output)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn print(item: &Value, form: Form) -> anyhow::Result<()> {
-    match form {
-        Form::Table | Form::Wide => out::line(show::detail(item, system_clock().now()))?,
-        Form::Json => out::line(serde_json::to_string_pretty(item)?)?,
-        Form::Jsonl => out::json(item)?,
-        Form::Yaml => out::line(serde_saphyr::to_string(item)?.trim_end())?,
-        Form::Name => out::line(show::text(item, "id"))?,
-    }
-    Ok(())
-}
-
-/// The approval that `text` names: its whole id, or a beginning or end that only one of those that
-/// wait has.
-async fn find(client: &Client, text: &str) -> anyhow::Result<Value> {
-    let whole = text.len() == "apr_".len() + 32;
-    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if !plain || text.is_empty() {
-        return Err(decide::Usage(format!("`{}` is not an id of an approval", text::visible(text))).into());
-    }
-    if whole {
-        return client.get(&format!("/v1/approvals/{text}")).await;
-    }
-    let page = client.get("/v1/approvals?state=pending,approved&limit=500").await?;
-    let ids = page["items"].as_array().into_iter().flatten().map(|item| show::text(item, "id"));
-    let fitting: Vec<String> = ids
-        .filter(|id| id.starts_with(text) || id.trim_start_matches("apr_").starts_with(text) || id.ends_with(text))
-        .collect();
-    match fitting.as_slice() {
-        [id] => client.get(&format!("/v1/approvals/{id}")).await,
-        [] => Err(decide::Usage(format!("no approval that waits is called `{text}`; give its whole id")).into()),
-        several => Err(decide::Usage(format!("`{text}` fits {} approvals; give more of the id", several.len())).into()),
     }
 }
 
-fn encoded(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+async fn dispatch(args: ApprovalsArgs, terminal: &mut Terminal) -> Result<(), Failure> {
+    let client = Client::new(&args.connection, terminal.token())?;
+    match args.command {
+        ApprovalsCommand::List { state, mine, limit, output } => {
+            list::list(&client, terminal, &state, mine, limit as usize, output).await
+        }
+        ApprovalsCommand::Show { id, output } => list::show(&client, terminal, &id, output).await,
+        ApprovalsCommand::Approve { id, digest, reason } => {
+            decide::approve(&client, terminal, &id, digest.as_deref(), reason).await
+        }
+        ApprovalsCommand::Deny { id, reason } => decide::deny(&client, terminal, &id, reason).await,
+        ApprovalsCommand::Ask { id, question } => decide::ask(&client, terminal, &id, question).await,
+        ApprovalsCommand::Withdraw { id, reason } => decide::withdraw(&client, terminal, &id, reason).await,
+        ApprovalsCommand::Watch { mine, output } => watch::watch(client, terminal, mine, output).await,
+    }
 }

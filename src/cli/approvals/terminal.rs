@@ -1,0 +1,125 @@
+//! Where words come from and go to: the process's own streams, or those of a test.
+
+use std::io;
+use std::io::IsTerminal;
+use std::io::Write;
+
+use secrecy::SecretString;
+use tokio::sync::mpsc;
+
+use crate::model::Clock;
+use crate::model::Timestamp;
+
+/// The streams of one command, the time, and the token from the environment.
+pub(crate) struct Terminal {
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
+    input: Input,
+    interactive: bool,
+    token: Option<SecretString>,
+    clock: Clock,
+}
+
+enum Input {
+    /// The process's own, not read from yet.
+    Process,
+    /// Lines as they come.
+    Lines(mpsc::Receiver<String>),
+}
+
+impl Terminal {
+    /// The streams of this process, with the token of HOLDPOINT_TOKEN. It is interactive if
+    /// somebody can both read what is asked and answer it.
+    pub(crate) fn of_process(clock: Clock) -> Self {
+        // Not by clap: whatever clap reads could be given as an argument too, for all to see.
+        let token = std::env::var_os(TOKEN).and_then(|token| token.into_string().ok());
+        Self {
+            out: Box::new(io::stdout()),
+            err: Box::new(io::stderr()),
+            input: Input::Process,
+            interactive: io::stdin().is_terminal() && io::stderr().is_terminal(),
+            token: token.filter(|token| !token.is_empty()).map(SecretString::from),
+            clock,
+        }
+    }
+
+    /// Other streams.
+    #[cfg(test)]
+    pub(super) fn of_test(
+        out: Box<dyn Write + Send>,
+        err: Box<dyn Write + Send>,
+        input: Option<mpsc::Receiver<String>>,
+        token: Option<SecretString>,
+        clock: Clock,
+    ) -> Self {
+        let interactive = input.is_some();
+        let input = Input::Lines(input.unwrap_or_else(|| mpsc::channel(1).1));
+        Self { out, err, input, interactive, token, clock }
+    }
+
+    /// Whether somebody can be asked.
+    pub(super) fn is_interactive(&self) -> bool {
+        self.interactive
+    }
+
+    pub(super) fn token(&self) -> Option<&SecretString> {
+        self.token.as_ref()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Prints data.
+    pub(super) fn print(&mut self, text: &str) -> io::Result<()> {
+        self.out.write_all(text.as_bytes())?;
+        if !text.ends_with('\n') && !text.is_empty() {
+            self.out.write_all(b"\n")?;
+        }
+        self.out.flush()
+    }
+
+    /// Says something beside the data.
+    pub(super) fn say(&mut self, text: &str) -> io::Result<()> {
+        self.err.write_all(text.as_bytes())?;
+        self.err.write_all(b"\n")?;
+        self.err.flush()
+    }
+
+    /// Asks for a line, and stays on that line.
+    pub(super) fn prompt(&mut self, text: &str) -> io::Result<()> {
+        self.err.write_all(text.as_bytes())?;
+        self.err.flush()
+    }
+
+    /// The next line that was typed; `None` once there will be no more. Cancel safe.
+    pub(super) async fn line(&mut self) -> Option<String> {
+        let lines = match &mut self.input {
+            Input::Lines(lines) => lines,
+            Input::Process => {
+                self.input = Input::Lines(read_stdin());
+                match &mut self.input {
+                    Input::Lines(lines) => lines,
+                    Input::Process => return None,
+                }
+            }
+        };
+        lines.recv().await.map(|line| line.trim_end_matches(['\r', '\n']).to_owned())
+    }
+}
+
+/// A thread of its own, since reading a terminal cannot be given up once it has begun.
+fn read_stdin() -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        for line in io::stdin().lines() {
+            let Ok(line) = line else { return };
+            if sender.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+const TOKEN: &str = "HOLDPOINT_TOKEN";
