@@ -1,3 +1,5 @@
+//! Tests of what a document makes of calls.
+
 use std::sync::LazyLock;
 
 use ::http::HeaderMap;

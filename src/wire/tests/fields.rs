@@ -1,3 +1,5 @@
+//! Tests of which fields travel on.
+
 use insta::assert_snapshot;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of heads that are read, and of those that are refused.
+
 use http::Method;
 use insta::assert_snapshot;
 

@@ -1,3 +1,5 @@
+//! Tests of problem documents.
+
 use std::time::Duration;
 
 use insta::assert_snapshot;

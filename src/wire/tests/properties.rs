@@ -1,3 +1,5 @@
+//! What holds for every request.
+
 use proptest::prelude::*;
 
 use super::*;
