@@ -1,0 +1,4 @@
+//! Black-box tests: they start the real program and talk to it over the network.
+
+mod calls;
+mod support;

@@ -1,0 +1,156 @@
+//! The real program, in a process of its own that ends with the test.
+
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::process::Child;
+use std::process::Command;
+use std::process::ExitStatus;
+use std::process::Output;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use super::wait::DEADLINE;
+
+/// The lines of one of its outputs, as they come.
+#[derive(Clone, Default)]
+struct Lines(Arc<(Mutex<(Vec<String>, bool)>, Condvar)>);
+
+/// A running program.
+pub(crate) struct Program {
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+/// Runs a command of the program to its end.
+pub(crate) fn holdpoint(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = command();
+    command.args(arguments).envs(variables.iter().copied()).stdin(Stdio::null());
+    command.output().unwrap()
+}
+
+fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holdpoint"));
+    for name in ["CONFIG", "SERVER", "CA", "TOKEN", "TOKEN_FILE"] {
+        command.env_remove(format!("HOLDPOINT_{name}"));
+    }
+    command
+}
+
+impl Program {
+    /// Starts it and returns at once.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut command = command();
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stdout = Lines::of(child.stdout.take().unwrap());
+        let stderr = Lines::of(child.stderr.take().unwrap());
+        Self { child, stdout, stderr }
+    }
+
+    /// The first line on standard output that `wanted` takes.
+    pub(crate) fn said<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> T {
+        self.stdout.wait(wanted).unwrap_or_else(|why| panic!("{why}; it logged:\n{}", self.log()))
+    }
+
+    /// The first log line that `wanted` takes.
+    pub(crate) fn logged<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> T {
+        self.stderr.wait(wanted).unwrap_or_else(|why| panic!("{why}; it logged:\n{}", self.log()))
+    }
+
+    /// Waits for a log line with `text` in it, after the first `skip` such lines.
+    pub(crate) fn logged_text(&self, text: &str, skip: usize) {
+        let found = self.stderr.wait_all(|lines| lines.iter().filter(|line| line.contains(text)).nth(skip).map(drop));
+        found.unwrap_or_else(|why| panic!("no `{text}`: {why}; it logged:\n{}", self.log()));
+    }
+
+    /// How many log lines have `text` in them so far.
+    pub(crate) fn count_logged(&self, text: &str) -> usize {
+        self.log().lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// All that it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.stderr.0.0.lock().unwrap().0.join("\n")
+    }
+
+    /// Sends a signal such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits until it has ended and everything it said has arrived.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        self.stdout.wait_for_end().unwrap_or_else(|why| panic!("{why}; it logged:\n{}", self.log()));
+        self.stderr.wait_for_end().unwrap();
+        self.child.wait().unwrap()
+    }
+
+    /// Kills it as a crash would.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Lines {
+    fn of(source: impl Read + Send + 'static) -> Self {
+        let lines = Self::default();
+        let shared = lines.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(source).lines().map_while(Result::ok) {
+                shared.0.0.lock().unwrap().0.push(line);
+                shared.0.1.notify_all();
+            }
+            shared.0.0.lock().unwrap().1 = true;
+            shared.0.1.notify_all();
+        });
+        lines
+    }
+
+    fn wait<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> Result<T, &'static str> {
+        self.wait_all(|lines| lines.iter().find_map(|line| wanted(line)))
+    }
+
+    fn wait_all<T>(&self, wanted: impl Fn(&[String]) -> Option<T>) -> Result<T, &'static str> {
+        let deadline = Instant::now() + DEADLINE;
+        let mut state = self.0.0.lock().unwrap();
+        loop {
+            if let Some(found) = wanted(&state.0) {
+                return Ok(found);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if state.1 {
+                return Err("the program has ended");
+            }
+            if left.is_zero() {
+                return Err("the line has not come");
+            }
+            state = self.0.1.wait_timeout(state, left).unwrap().0;
+        }
+    }
+
+    fn wait_for_end(&self) -> Result<(), &'static str> {
+        let deadline = Instant::now() + DEADLINE;
+        let mut state = self.0.0.lock().unwrap();
+        while !state.1 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err("the program has not ended");
+            }
+            state = self.0.1.wait_timeout(state, left).unwrap().0;
+        }
+        Ok(())
+    }
+}
