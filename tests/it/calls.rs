@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use crate::support::POLICY;
 use crate::support::World;
 
 #[tokio::test]
@@ -75,4 +76,123 @@ async fn a_denied_approval_refuses_the_call_with_the_reviewers_words() {
     assert!(answer.text().contains("far too broad"), "{}", answer.text());
     assert_eq!(answer.field("approval-status"), "denied");
     assert_eq!(world.upstream.received().len(), 0);
+}
+
+#[tokio::test]
+async fn an_approval_that_nobody_decides_on_expires() {
+    let world = World::start();
+    let answer = world.get("/brief/a").send().await;
+    assert_eq!((answer.status, answer.code().as_str()), (403, "approval-expired"));
+    let item = world.waits_for("/brief/a", "expired", false).await;
+    let late = world.decide("ana", &item, "approve", None).await;
+    assert_eq!((late.status, late.code().as_str()), (410, "expired"));
+    assert_eq!(world.upstream.received().len(), 0);
+}
+
+#[tokio::test]
+async fn a_caller_is_told_when_waiting_longer_makes_no_sense() {
+    let world = World::start();
+    let answer = world.get("/patience/a").send().await;
+    assert_eq!((answer.status, answer.code().as_str()), (403, "approval-pending"));
+    assert_eq!((answer.field("approval-status"), answer.field("retry-after")), ("pending", ""));
+    let again = world.get("/patience/a").spawn();
+    let item = world.held("/patience/a").await;
+    assert_eq!(item["id"], answer.json()["approval_id"]);
+    world.approve("bo", &item).await;
+    assert_eq!(again.await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_question_goes_to_the_agent_and_its_answer_comes_back() {
+    let world = World::start();
+    let caller = world.get("/held/a").spawn();
+    let item = world.held("/held/a").await;
+    assert_eq!(world.decide("ana", &item, "ask", Some("which customers?")).await.status, 200);
+    let answer = caller.await.unwrap();
+    assert_eq!((answer.status, answer.code().as_str()), (403, "clarification-required"));
+    assert!(answer.text().contains("which customers?"), "{}", answer.text());
+    let again = world.get("/held/a").with("approval-reason", "those of March").spawn();
+    let same = world.held("/held/a").await;
+    assert_eq!(same["id"], item["id"]);
+    let whole = world.approval(item["id"].as_str().unwrap()).await;
+    let said: Vec<_> = whole["messages"].as_array().unwrap().iter().map(|said| said["text"].clone()).collect();
+    assert_eq!(said, ["which customers?", "those of March"]);
+    world.approve("ana", &same).await;
+    assert_eq!(again.await.unwrap().status, 200);
+    world.verify();
+}
+
+#[tokio::test]
+async fn only_the_right_people_decide_and_only_on_what_they_have_seen() {
+    let world = World::start();
+    let caller = world.get("/held/a").spawn();
+    let item = world.held("/held/a").await;
+    let mut other = item.clone();
+    other["digest"] = format!("sha256:{}", "0".repeat(64)).into();
+    for (person, item, verdict, status, code) in [
+        ("olga", &item, "approve", 403, "own-request"),
+        ("cy", &item, "approve", 403, "not-reviewer"),
+        ("ana", &other, "approve", 409, "digest-mismatch"),
+        ("ana", &other, "deny", 409, "digest-mismatch"),
+        ("ana", &item, "ask", 422, "question-required"),
+        ("ana", &item, "withdraw", 403, "not-requester"),
+    ] {
+        let answer = world.decide(person, item, verdict, None).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{person} {verdict}: {}", answer.text());
+    }
+    assert_eq!(world.held("/held/a").await["quorum"]["have"], 0);
+    assert!(!caller.is_finished());
+    world.approve("ana", &item).await;
+    // The same again changes nothing, and neither does another opinion that comes too late.
+    assert_eq!(world.decide("ana", &item, "approve", None).await.status, 200);
+    assert_eq!(caller.await.unwrap().status, 200);
+    world.waits_for("/held/a", "completed", false).await;
+    let late = world.decide("bo", &item, "deny", None).await;
+    assert_eq!((late.status, late.code().as_str()), (409, "already-decided"));
+    assert_eq!(world.upstream.count("/held/a"), 1);
+    world.verify();
+}
+
+#[tokio::test]
+async fn two_requirements_need_two_people() {
+    let world = World::start();
+    let caller = world.get("/both/a").spawn();
+    let item = world.held("/both/a").await;
+    assert_eq!(item["quorum"]["needed"], 2);
+    // In both groups, and still one person.
+    world.approve("bo", &item).await;
+    world.approve("bo", &item).await;
+    let item = world.held("/both/a").await;
+    assert_eq!((item["quorum"]["have"].as_u64(), item["quorum"]["met"].as_bool()), (Some(1), Some(false)));
+    assert!(!caller.is_finished());
+    world.approve("ana", &item).await;
+    assert_eq!(caller.await.unwrap().status, 200);
+    assert_eq!(world.upstream.count("/both/a"), 1);
+    world.verify();
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_could_approve_is_refused_at_once() {
+    let world = World::start();
+    let answer = world.get("/nobody/a").send().await;
+    assert_eq!((answer.status, answer.code().as_str()), (403, "no-eligible-reviewer"));
+    assert!(world.approvals("").await.is_empty());
+}
+
+#[tokio::test]
+async fn an_agent_in_a_loop_is_stopped() {
+    let world = World::start_with(POLICY, "limits: { pending_per_principal_max: 2 }\n");
+    let callers = ["/held/a", "/held/b"].map(|target| world.get(target).spawn());
+    for target in ["/held/a", "/held/b"] {
+        world.held(target).await;
+    }
+    let answer = world.get("/held/c").send().await;
+    assert_eq!((answer.status, answer.code().as_str()), (429, "too-many-pending"));
+    assert_ne!(answer.field("retry-after"), "");
+    // Another agent has room of its own.
+    let other = world.call_of("other-bot", Method::GET, "/held/d").spawn();
+    let item = world.held("/held/d").await;
+    world.approve("ana", &item).await;
+    assert_eq!(other.await.unwrap().status, 200);
+    callers.iter().for_each(tokio::task::JoinHandle::abort);
 }

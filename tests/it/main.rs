@@ -1,4 +1,5 @@
 //! Black-box tests: they start the real program and talk to it over the network.
 
+mod callers;
 mod calls;
 mod support;
