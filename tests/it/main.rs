@@ -2,4 +2,7 @@
 
 mod callers;
 mod calls;
+mod crashes;
+mod ingress;
+mod stopping;
 mod support;

@@ -120,10 +120,15 @@ impl World {
         Wire::connect(self.proxy, &self.tls, "127.0.0.1").await
     }
 
+    /// A request of a person to the admin API.
+    pub(crate) fn admin_call(&self, person: &str, method: Method, path: &str) -> Call {
+        let call = Call::new(self.admin, &self.tls, method, path).with("host", "admin.test");
+        call.with("authorization", &format!("Bearer {}", self.tokens[person]))
+    }
+
     /// What the admin API answers to a person.
     pub(crate) async fn ask(&self, person: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let call = Call::new(self.admin, &self.tls, method, path).with("host", "admin.test");
-        let call = call.with("authorization", &format!("Bearer {}", self.tokens[person]));
+        let call = self.admin_call(person, method, path);
         match body {
             Some(body) => call.with("content-type", "application/json").body(body.to_string()).send().await,
             None => call.send().await,
