@@ -77,7 +77,7 @@ async fn the_books_are_right_after_any_number_of_crashes() {
         }
         let deciding: Vec<_> = items.iter().map(|item| decide(&world, item, chance.next() % 4 != 0)).collect();
         // A seeded number of microseconds is the moment; whatever it meets has to be right.
-        tokio::time::sleep(std::time::Duration::from_micros(chance.next() % 25_000)).await;
+        tokio::time::sleep(std::time::Duration::from_micros(chance.next() % 150_000)).await;
         world.program.kill();
         for decision in deciding {
             told.extend(decision.await.unwrap());
