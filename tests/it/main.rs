@@ -3,6 +3,8 @@
 mod callers;
 mod calls;
 mod crashes;
+mod forwarding;
 mod ingress;
+mod secrets;
 mod stopping;
 mod support;
