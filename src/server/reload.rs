@@ -1,6 +1,7 @@
 //! Reloads: on SIGHUP and when a file of the configuration changes. All or nothing: on any error
 //! what was there stays.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use notify::Watcher;
 use prometheus::IntCounterVec;
 use prometheus::Opts;
 use prometheus::Registry;
+use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::mpsc;
@@ -112,18 +114,38 @@ impl Journal {
     }
 }
 
-impl Reload {
-    /// Waits for reasons to reload, until `stop`.
-    pub(super) async fn run(mut self, config: &Config, stop: CancellationToken) {
-        let (changed, mut changes) = mpsc::channel(1);
+/// What calls for a reload. It is listened to before anybody is told that the server is ready: an
+/// earlier SIGHUP would end the process, and an earlier change would not be noticed.
+pub(super) struct Reasons {
+    watch: Watch,
+    changes: mpsc::Receiver<()>,
+    hangup: Signal,
+}
+
+impl Reasons {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// The system's, if signals cannot be heard.
+    pub(super) fn new(config: &Config) -> std::io::Result<Self> {
+        let (changed, changes) = mpsc::channel(1);
         let mut watch = Watch::new(changed);
         watch.files(&build::watched(config));
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
-            return tracing::error!("SIGHUP cannot be heard; reloads happen only when files change");
-        };
+        Ok(Self { watch, changes, hangup: signal(SignalKind::hangup())? })
+    }
+}
+
+impl Reload {
+    /// Waits for reasons to reload, until `stop`.
+    pub(super) async fn run(mut self, reasons: Reasons, stop: CancellationToken) {
+        let Reasons { mut watch, mut changes, mut hangup } = reasons;
         loop {
             tokio::select! {
-                _ = hangup.recv() => tracing::info!("SIGHUP: reloading"),
+                _ = hangup.recv() => {
+                    // What is read from here on has been looked at before.
+                    watch.has_changed();
+                    tracing::info!("SIGHUP: reloading");
+                }
                 _ = changes.recv() => {
                     // Editors write in several steps; wait until they are quiet, but not for ever:
                     // neighbours of these files may change all the time.
@@ -182,28 +204,32 @@ fn replace(table: Option<&Arc<ArcSwap<TlsTable>>>, new: Option<TlsTable>) {
 /// the file watches the old one from then on.
 struct Watch {
     watcher: Option<notify::RecommendedWatcher>,
+    changed: mpsc::Sender<()>,
     folders: BTreeSet<PathBuf>,
-    files: Vec<PathBuf>,
-    seen: u64,
+    /// The files, each as it was at the last look, which was before it was read.
+    seen: BTreeMap<PathBuf, u64>,
 }
 
 impl Watch {
     fn new(changed: mpsc::Sender<()>) -> Self {
+        let teller = changed.clone();
         let told = move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| !event.kind.is_access()) {
                 // Full means that a reload is due already.
-                let _ = changed.try_send(());
+                let _ = teller.try_send(());
             }
         };
         let watcher = notify::recommended_watcher(told).inspect_err(|error| {
             tracing::warn!(%error, "files cannot be watched; send SIGHUP to reload");
         });
-        Self { watcher: watcher.ok(), folders: BTreeSet::new(), files: Vec::new(), seen: 0 }
+        Self { watcher: watcher.ok(), changed, folders: BTreeSet::new(), seen: BTreeMap::new() }
     }
 
+    /// Watches `files` from now on. Those that were watched before are not looked at again: they
+    /// may have changed since they were read, and that change is still to be noticed.
     fn files(&mut self, files: &[PathBuf]) {
-        self.files = files.to_vec();
-        self.seen = self.fingerprint();
+        let seen = |file: &PathBuf| self.seen.get(file).copied().unwrap_or_else(|| fingerprint(file));
+        self.seen = files.iter().map(|file| (file.clone(), seen(file))).collect();
         let folders: BTreeSet<PathBuf> = files.iter().flat_map(|file| folders(file)).collect();
         let Some(watcher) = &mut self.watcher else { return };
         for gone in self.folders.difference(&folders) {
@@ -214,6 +240,8 @@ impl Watch {
             if let Err(error) = watcher.watch(new, RecursiveMode::NonRecursive) {
                 tracing::warn!(%error, folder = %new.display(), "a folder cannot be watched; send SIGHUP to reload");
             }
+            // Whatever happened there before it was watched.
+            let _ = self.changed.try_send(());
         }
         self.folders = folders;
     }
@@ -221,21 +249,26 @@ impl Watch {
     /// Whether any of the files is another one than at the last look. Audit log and store may be
     /// neighbours of the configuration, and they change all the time.
     fn has_changed(&mut self) -> bool {
-        let now = self.fingerprint();
-        std::mem::replace(&mut self.seen, now) != now
+        let now: BTreeMap<_, _> = self.seen.keys().map(|file| (file.clone(), fingerprint(file))).collect();
+        let changed = now != self.seen;
+        self.seen = now;
+        changed
     }
+}
 
-    fn fingerprint(&self) -> u64 {
-        use std::hash::Hash;
-        use std::hash::Hasher;
-        let mut hasher = std::hash::DefaultHasher::new();
-        for path in self.files.iter().flat_map(|file| contents(file)) {
-            let facts = std::fs::metadata(&path).ok();
-            (&path, facts.as_ref().map(std::fs::Metadata::len)).hash(&mut hasher);
-            facts.and_then(|facts| facts.modified().ok()).hash(&mut hasher);
-        }
-        hasher.finish()
+/// What tells a file, or all files in a folder, from how they were.
+fn fingerprint(file: &Path) -> u64 {
+    use std::hash::Hash;
+    use std::hash::Hasher;
+    use std::os::unix::fs::MetadataExt;
+    let mut hasher = std::hash::DefaultHasher::new();
+    for path in contents(file) {
+        let facts = std::fs::metadata(&path).ok();
+        // Two changes within one tick of the clock differ in the inode, where files are replaced.
+        (&path, facts.as_ref().map(|facts| (facts.len(), facts.ino()))).hash(&mut hasher);
+        facts.and_then(|facts| facts.modified().ok()).hash(&mut hasher);
     }
+    hasher.finish()
 }
 
 /// A folder of policies and all folders in it, or the folder of a file.

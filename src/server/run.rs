@@ -208,8 +208,8 @@ async fn run(
         journal,
     };
     let drain_timeout: Duration = config.limits.drain_timeout.get();
-    let reloading = stop.clone();
-    tracker.spawn(async move { reload.run(&config, reloading).await });
+    let (reasons, reloading) = (reload::Reasons::new(&config)?, stop.clone());
+    tracker.spawn(reload.run(reasons, reloading));
     let ready = Ready { proxy: data_plane.addresses.clone(), admin: admin_address };
     tracing::info!(proxy = ?ready.proxy, admin = %ready.admin, cores, "ready");
     on_ready(&ready);
