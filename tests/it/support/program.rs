@@ -58,8 +58,9 @@ impl Program {
     }
 
     /// The first log line that `wanted` takes.
-    pub(crate) fn logged<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> T {
-        self.stderr.wait(wanted).unwrap_or_else(|why| panic!("{why}; it logged:\n{}", self.log()))
+    pub(crate) fn logged<T>(&mut self, wanted: impl Fn(&str) -> Option<T>) -> T {
+        let found = self.stderr.wait(wanted);
+        found.unwrap_or_else(|why| panic!("{why}: {:?}; it logged:\n{}", self.child.try_wait(), self.log()))
     }
 
     /// Waits for a log line with `text` in it, after the first `skip` such lines.

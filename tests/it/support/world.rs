@@ -186,7 +186,7 @@ impl World {
 }
 
 fn serve(config: &Path) -> (Program, SocketAddr, SocketAddr) {
-    let program = Program::start(&["serve", "--config", config.to_str().unwrap()]);
+    let mut program = Program::start(&["serve", "--config", config.to_str().unwrap()]);
     let (proxy, admin) = program.logged(|line| {
         let line: Value = serde_json::from_str(line).ok()?;
         let address = |name: &str| line[name].as_str()?.trim_matches(['[', ']']).parse().ok();

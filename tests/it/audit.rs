@@ -1,0 +1,129 @@
+//! The audit log from outside: nothing happens without it, and whoever changes it is found out.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::World;
+use crate::support::eventually;
+use crate::support::holdpoint;
+
+#[tokio::test]
+async fn no_log_no_calls() {
+    let world = World::start();
+    assert_eq!(world.get("/open/a").send().await.status, 200);
+    let held = world.get("/held/a").spawn();
+    let item = world.held("/held/a").await;
+
+    // A folder in the way of the file that grows: nobody can write there, not even root.
+    let file = world.path("audit/tile/entries/000");
+    fs::rename(&file, world.path("aside")).unwrap();
+    fs::create_dir(&file).unwrap();
+    fs::write(file.join("in-the-way"), "").unwrap();
+
+    let before = world.upstream.received().len();
+    // The first one may still be in line when the log learns of it.
+    eventually("the log to refuse", || async { (world.get("/open/b").send().await.status == 503).then_some(()) }).await;
+    let passed = world.upstream.received().len() - before;
+    for target in ["/open/c", "/held/c"] {
+        let answer = world.get(target).send().await;
+        assert_eq!((answer.status, answer.code().as_str()), (503, "audit-unavailable"), "{target}");
+        assert_ne!(answer.field("retry-after"), "");
+    }
+    let answer = world.decide("ana", &item, "approve", None).await;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert_eq!(world.ask("ana", http::Method::GET, "/readyz", None).await.status, 503);
+    assert!(!held.is_finished());
+    assert_eq!(world.upstream.received().len() - before, passed);
+    assert_eq!(world.upstream.count("/held"), 0);
+
+    fs::remove_dir_all(&file).unwrap();
+    fs::rename(world.path("aside"), &file).unwrap();
+    eventually("the log to recover", || async { (world.get("/open/d").send().await.status == 200).then_some(()) })
+        .await;
+    let answer = world.decide("ana", &item, "approve", None).await;
+    assert!([200, 409].contains(&answer.status), "{}", answer.text());
+    assert_eq!(held.await.unwrap().status, 200);
+    assert_eq!(world.upstream.count("/held/a"), 1);
+    eventually("the books to be closed", || async {
+        (world.approvals("state=completed").await.len() == 1).then_some(())
+    })
+    .await;
+    world.verify();
+}
+
+#[tokio::test]
+async fn a_log_that_somebody_has_changed_is_found_out() {
+    let mut world = World::start();
+    let caller = world.get("/held/a").spawn();
+    let item = world.held("/held/a").await;
+    world.approve("ana", &item).await;
+    assert_eq!(caller.await.unwrap().status, 200);
+    world.waits_for("/held/a", "completed", false).await;
+    world.program.signal("TERM");
+    assert_eq!(world.program.ended().code(), Some(0));
+    world.verify();
+
+    let folder = world.path("audit");
+    let kept = world.path("kept-checkpoint");
+    fs::copy(folder.join("checkpoint"), &kept).unwrap();
+    let path = folder.to_str().unwrap().to_owned();
+    let against_kept = ["audit", "verify", "--path", &path, "--checkpoint", kept.to_str().unwrap()];
+    assert_eq!(holdpoint(&against_kept, &[]).status.code(), Some(0));
+
+    let entries = folder.join("tile/entries/000");
+    let good = fs::read(&entries).unwrap();
+    let text = String::from_utf8_lossy(&good);
+    for (from, to) in [("approval.approved", "approval.denieded"), ("deploy-bot", "deploy-cat"), ("\"api\"", "\"apx\"")]
+    {
+        assert!(text.contains(from), "no {from} in the log");
+        fs::write(&entries, text.replace(from, to)).unwrap();
+        assert_eq!(holdpoint(&["audit", "verify", "--path", &path], &[]).status.code(), Some(8), "{from}");
+    }
+    fs::write(&entries, &good[..good.len() - 20]).unwrap();
+    assert_eq!(holdpoint(&["audit", "verify", "--path", &path], &[]).status.code(), Some(8), "cut off");
+    fs::write(&entries, &good).unwrap();
+    let checkpoint = fs::read_to_string(folder.join("checkpoint")).unwrap();
+    let (start, signature) = checkpoint.split_at(checkpoint.len() - 10);
+    let flipped = if signature.starts_with('A') { 'B' } else { 'A' };
+    fs::write(folder.join("checkpoint"), format!("{start}{flipped}{}", &signature[1..])).unwrap();
+    assert_eq!(holdpoint(&["audit", "verify", "--path", &path], &[]).status.code(), Some(8), "another signature");
+    fs::write(folder.join("checkpoint"), &checkpoint).unwrap();
+    world.verify();
+}
+
+#[tokio::test]
+async fn the_log_tells_the_whole_story_of_a_call() {
+    let mut world = World::start();
+    world.get("/open/a").send().await;
+    world.get("/closed/a").send().await;
+    let caller = world.get("/held/a").spawn();
+    let item = world.held("/held/a").await;
+    world.approve("ana", &item).await;
+    assert_eq!(caller.await.unwrap().status, 200);
+    world.waits_for("/held/a", "completed", false).await;
+    world.program.signal("TERM");
+    assert_eq!(world.program.ended().code(), Some(0));
+    let folder = world.path("audit");
+    let output = holdpoint(&["audit", "tail", "--path", folder.to_str().unwrap(), "--from", "0"], &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let about: Vec<String> = events
+        .iter()
+        .filter(|event| event.to_string().contains(item["id"].as_str().unwrap()))
+        .map(|event| event["type"].as_str().or(event["kind"].as_str()).unwrap_or_default().to_owned())
+        .collect();
+    insta::assert_debug_snapshot!(about, @r#"
+    [
+        "approval.created",
+        "approval.decided",
+        "approval.approved",
+        "approval.claimed",
+        "approval.completed",
+    ]
+    "#);
+    assert!(!text.contains("ana@example.com"), "people's names stand in the log: {text}");
+    let report = holdpoint(&["audit", "verify", "--path", folder.to_str().unwrap(), "-o", "json"], &[]);
+    let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+    assert_eq!(report["ok"], true, "{report}");
+}
