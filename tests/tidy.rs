@@ -1,5 +1,7 @@
 //! What no compiler checks: the direction of imports between rooms, and the form of the source files.
 
+#![allow(clippy::unwrap_used, reason = "in a test it says where the test cannot go on")]
+
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;

@@ -7,15 +7,12 @@ mod upstream;
 mod wait;
 mod world;
 
-pub(crate) use client::Answer;
 pub(crate) use client::Call;
 pub(crate) use client::Wire;
 pub(crate) use client::trusting;
 pub(crate) use files::write_certificates;
 pub(crate) use program::Program;
 pub(crate) use program::holdpoint;
-pub(crate) use upstream::Upstream;
-pub(crate) use wait::DEADLINE;
 pub(crate) use wait::eventually;
 pub(crate) use world::CREDENTIAL;
 pub(crate) use world::POLICY;

@@ -15,9 +15,22 @@ use std::time::Instant;
 
 use super::wait::DEADLINE;
 
-/// The lines of one of its outputs, as they come.
+/// One of its outputs, as it comes.
 #[derive(Clone, Default)]
-struct Lines(Arc<(Mutex<(Vec<String>, bool)>, Condvar)>);
+struct Lines(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    said: Mutex<Said>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Said {
+    lines: Vec<String>,
+    /// Nothing more will come.
+    over: bool,
+}
 
 /// A running program.
 pub(crate) struct Program {
@@ -76,7 +89,7 @@ impl Program {
 
     /// All that it has logged so far.
     pub(crate) fn log(&self) -> String {
-        self.stderr.0.0.lock().unwrap().0.join("\n")
+        self.stderr.0.said.lock().unwrap().lines.join("\n")
     }
 
     /// Sends a signal such as `TERM`.
@@ -111,11 +124,11 @@ impl Lines {
         let shared = lines.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(source).lines().map_while(Result::ok) {
-                shared.0.0.lock().unwrap().0.push(line);
-                shared.0.1.notify_all();
+                shared.0.said.lock().unwrap().lines.push(line);
+                shared.0.more.notify_all();
             }
-            shared.0.0.lock().unwrap().1 = true;
-            shared.0.1.notify_all();
+            shared.0.said.lock().unwrap().over = true;
+            shared.0.more.notify_all();
         });
         lines
     }
@@ -126,31 +139,31 @@ impl Lines {
 
     fn wait_all<T>(&self, wanted: impl Fn(&[String]) -> Option<T>) -> Result<T, &'static str> {
         let deadline = Instant::now() + DEADLINE;
-        let mut state = self.0.0.lock().unwrap();
+        let mut state = self.0.said.lock().unwrap();
         loop {
-            if let Some(found) = wanted(&state.0) {
+            if let Some(found) = wanted(&state.lines) {
                 return Ok(found);
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if state.1 {
+            if state.over {
                 return Err("the program has ended");
             }
             if left.is_zero() {
                 return Err("the line has not come");
             }
-            state = self.0.1.wait_timeout(state, left).unwrap().0;
+            state = self.0.more.wait_timeout(state, left).unwrap().0;
         }
     }
 
     fn wait_for_end(&self) -> Result<(), &'static str> {
         let deadline = Instant::now() + DEADLINE;
-        let mut state = self.0.0.lock().unwrap();
-        while !state.1 {
+        let mut state = self.0.said.lock().unwrap();
+        while !state.over {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err("the program has not ended");
             }
-            state = self.0.1.wait_timeout(state, left).unwrap().0;
+            state = self.0.more.wait_timeout(state, left).unwrap().0;
         }
         Ok(())
     }
