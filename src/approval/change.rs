@@ -28,7 +28,7 @@ impl Approvals {
     }
 
     /// Changes a record even while the log takes no events: for what has happened already.
-    async fn record(&self, id: ApprovalId, command: Command) -> Result<Approval, ApprovalError> {
+    pub(super) async fn record(&self, id: ApprovalId, command: Command) -> Result<Approval, ApprovalError> {
         let service = self.clone();
         let change = Box::new(move |current: &Approval| service.act(current, command.clone()));
         let changed = self.0.store.change(id, change).await?;

@@ -82,6 +82,15 @@ impl Hold {
         self.over.insert(verdict).clone()
     }
 
+    /// Says that the caller leaves, and returns once that is stored: a caller that is told to come
+    /// again must find its place free when it does.
+    pub async fn leave(mut self) {
+        self.approvals.0.hub.forget(self.id, self.call);
+        let left = self.approvals.record(self.id, Command::Leave { call: self.call }).await;
+        // What could not be stored now is stored later, by the drop.
+        self.attached = left.is_err();
+    }
+
     /// Claims the approval for this call: from now on no other run can have it. To be called
     /// immediately before the first byte is sent, while the caller is still there.
     ///

@@ -36,19 +36,23 @@ struct Waiters {
 #[derive(Debug)]
 struct Waiter {
     call: CallId,
+    /// The version of the record that it came to wait for. News of earlier ones are not for it: they
+    /// may still be on their way into the log.
+    since: u64,
     wake: oneshot::Sender<Wake>,
 }
 
 impl Hub {
-    /// Waits for `id` on behalf of `call`. An approval has one waiter; a later one takes its place.
-    pub(super) fn register(&self, id: ApprovalId, call: CallId) -> oneshot::Receiver<Wake> {
+    /// Waits for `id`, whose record has the version `since`, on behalf of `call`. An approval has one
+    /// waiter; a later one takes its place.
+    pub(super) fn register(&self, id: ApprovalId, call: CallId, since: u64) -> oneshot::Receiver<Wake> {
         let (wake, woken) = oneshot::channel();
         let mut waiters = self.waiters.lock();
         if waiters.draining {
             // The receiver is ours and waits, so this cannot fail.
             let _ = wake.send(Wake::Draining);
         } else {
-            waiters.by_approval.insert(id, Waiter { call, wake });
+            waiters.by_approval.insert(id, Waiter { call, since, wake });
         }
         woken
     }
@@ -66,8 +70,11 @@ impl Hub {
         if !concerns_waiter(approval) {
             return;
         }
-        let waiter = self.waiters.lock().by_approval.remove(&approval.id);
-        if let Some(waiter) = waiter {
+        let mut waiters = self.waiters.lock();
+        if waiters.by_approval.get(&approval.id).is_some_and(|waiter| waiter.since > approval.version) {
+            return;
+        }
+        if let Some(waiter) = waiters.by_approval.remove(&approval.id) {
             // The waiter may be leaving at this moment; then its guard says so.
             let _ = waiter.wake.send(Wake::Changed(Arc::clone(approval)));
         }

@@ -249,7 +249,7 @@ impl Approvals {
 
     async fn open_or_join(&self, id: ApprovalId, call: CallId, opening: Opening) -> Result<Hold, ApprovalError> {
         // Registered before it is stored, so that no review can arrive before somebody listens.
-        let woken = self.0.hub.register(id, call);
+        let woken = self.0.hub.register(id, call, 0);
         let opened = match self.0.store.open(opening).await {
             Ok(opened) if !opened.joined => {
                 let hold = Hold::new(self.clone(), id, call, woken);
@@ -262,8 +262,8 @@ impl Approvals {
                 other?
             }
         };
-        let id = opened.approval.id;
-        let mut hold = Hold::new(self.clone(), id, call, self.0.hub.register(id, call));
+        let (id, version) = (opened.approval.id, opened.approval.version);
+        let mut hold = Hold::new(self.clone(), id, call, self.0.hub.register(id, call, version));
         self.published(opened.seq).await?;
         // Registered first, read second: nothing can have slipped between.
         let current = self.0.store.read(id).await?.ok_or(ApprovalError::NotFound(id))?;

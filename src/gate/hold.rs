@@ -109,6 +109,9 @@ impl Gate {
             HoldVerdict::Draining => ("draining", refuse::draining(id)),
         };
         waiting.over(outcome);
+        if matches!(outcome, "asked" | "still-pending") {
+            hold.leave().await;
+        }
         tracing::info!(call.id = %call.id, approval.id = %id, code = refusal.code.as_str(), "the wait is over");
         Err(refusal.decided(decision.id))
     }
