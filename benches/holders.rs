@@ -1,70 +1,179 @@
-//! Many callers that wait: opens connections, sends a request on each, and keeps them until its
-//! standard input ends. Prints a line once all requests are sent.
+//! Callers that are held, and a reviewer who lets them go.
 //!
-//! `bench-holders PORT PATH COUNT CA KEY`; each request has a query of its own.
+//! `bench-holders hold PROXY CA KEY_FILE COUNT 1|2` sends COUNT calls that each have to be held,
+//! over HTTP/1.1 (a connection each) or HTTP/2 (100 on a connection), says `sent`, waits for all
+//! answers, and prints how many of each status came, and how the callers fared.
+//!
+//! `bench-holders decide PROXY CA KEY_FILE ADMIN TOKEN_FILE UPSTREAM COUNT` is everybody at once:
+//! the agent, the reviewer and, at UPSTREAM, the upstream. It prints the microseconds from the
+//! moment at which the reviewer sends an approval to the moments at which the call has reached the
+//! upstream and the reviewer has the answer.
 
-use std::io::Write;
-use std::net::Ipv4Addr;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
 
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::ServerName;
-use rustls::pki_types::pem::PemObject;
+use anyhow::Context;
+use bytes::Bytes;
+use http::Method;
+use http::StatusCode;
+use http_body_util::BodyExt;
+use serde_json::Value;
+use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
-use tokio_rustls::TlsConnector;
+use tokio::task::JoinSet;
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+mod caller;
+
+use caller::Caller;
+use caller::Version;
+use caller::say;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [port, path, count, ca, key] = arguments.as_slice() else { return Err("five arguments".into()) };
-    let (port, count): (u16, usize) = (port.parse()?, count.parse()?);
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(ca)? {
-        roots.add(certificate?)?;
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match arguments.as_slice() {
+        ["hold", proxy, ca, key, count, version] => {
+            let caller = Arc::new(Caller::new(proxy, ca, key, version.parse()?)?);
+            runtime.block_on(hold(caller, count.parse()?))
+        }
+        ["decide", proxy, ca, key, admin, token, upstream, count] => {
+            let agent = Caller::new(proxy, ca, key, Version::Http1)?;
+            let reviewer = Caller::new(admin, ca, token, Version::Http1)?;
+            runtime.block_on(decide(&agent, &reviewer, upstream.parse()?, count.parse()?))
+        }
+        _ => anyhow::bail!("the arguments are described at the top of benches/holders.rs"),
     }
-    let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let connector = TlsConnector::from(Arc::new(config));
-    // Not all handshakes at once: that would measure the backlog.
-    let places = Arc::new(Semaphore::new(64));
-    let (sent, mut all_sent) = mpsc::channel(count.max(1));
-    for index in 0..count {
-        let (connector, places, sent) = (connector.clone(), Arc::clone(&places), sent.clone());
-        let head =
-            format!("GET {path}?n={index} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {key}\r\n\r\n");
-        tokio::spawn(async move {
-            let Ok(place) = places.acquire_owned().await else { return };
-            let result = hold(connector, port, &head).await;
-            drop(place);
-            let _ = sent.send(result.is_ok()).await;
-            if let Ok(mut stream) = result {
-                // Whatever comes, comes at the end.
-                let _ = stream.read(&mut [0; 512]).await;
+}
+
+async fn hold(caller: Arc<Caller>, count: usize) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let http2 = caller.version == Version::Http2;
+    // Few handshakes at a time, so that none waits for too long.
+    let handshakes = Arc::new(Semaphore::new(64));
+    let mut answers = JoinSet::new();
+    let (sent, mut all_sent) = mpsc::unbounded_channel();
+    let on_one = if http2 { STREAMS } else { 1 };
+    for first in (0..count).step_by(on_one) {
+        let (caller, handshakes, sent) = (Arc::clone(&caller), Arc::clone(&handshakes), sent.clone());
+        let numbers = first..count.min(first + on_one);
+        answers.spawn(async move {
+            let place = handshakes.acquire().await?;
+            let mut statuses = Vec::new();
+            if http2 {
+                let sender = caller.http2().await?;
+                let mut streams = JoinSet::new();
+                for number in numbers {
+                    let request = caller.request(Method::DELETE, &format!("/customers/{number}"), Bytes::new())?;
+                    let mut sender = sender.clone();
+                    streams.spawn(async move { sender.send_request(request).await });
+                    sent.send(())?;
+                }
+                drop((place, sent));
+                while let Some(answer) = streams.join_next().await {
+                    statuses.push(answer?.map(|answer| answer.status()));
+                }
+            } else {
+                let mut sender = caller.http1().await?;
+                let request = caller.request(Method::DELETE, &format!("/customers/{first}"), Bytes::new())?;
+                let answer = sender.send_request(request);
+                sent.send(())?;
+                drop((place, sent));
+                statuses.push(answer.await.map(|answer| answer.status()));
             }
+            anyhow::Ok(statuses)
         });
     }
-    let mut good = 0;
-    for _ in 0..count {
-        good += usize::from(all_sent.recv().await.unwrap_or(false));
+    drop(sent);
+    while all_sent.recv().await.is_some() {}
+    say(&format!("sent {:.1}", started.elapsed().as_secs_f64()))?;
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let mut first_at = None;
+    while let Some(statuses) = answers.join_next().await {
+        first_at.get_or_insert_with(Instant::now);
+        for status in statuses?? {
+            let status = status.map_or_else(|_| "broken".to_owned(), |status: StatusCode| status.as_u16().to_string());
+            *seen.entry(status).or_default() += 1;
+        }
     }
-    writeln!(std::io::stdout(), "{good} sent")?;
-    tokio::task::spawn_blocking(|| std::io::read_to_string(std::io::stdin())).await??;
+    let took = first_at.map_or(Duration::ZERO, |at| at.elapsed());
+    say(&json!({ "statuses": seen, "first_to_last_seconds": took.as_secs_f64() }).to_string())
+}
+
+async fn decide(agent: &Caller, reviewer: &Caller, upstream: SocketAddr, count: usize) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(upstream).await?;
+    let (reached, mut has_reached) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, reached.clone()));
+        }
+    });
+    let mut call = agent.http1().await?;
+    let mut admin = reviewer.http1().await?;
+    let (mut upstream_micros, mut reviewer_micros) = (Vec::new(), Vec::new());
+    for number in 0..count + WARM_UP {
+        let uri = format!("/customers/{number}");
+        let answer = tokio::spawn(call.send_request(agent.request(Method::DELETE, &uri, Bytes::new())?));
+        let (id, digest) = loop {
+            let listed = reviewer.request(Method::GET, "/v1/approvals?state=pending&limit=1", Bytes::new())?;
+            let listed = admin.send_request(listed).await?.into_body().collect().await?.to_bytes();
+            let listed: Value = serde_json::from_slice(&listed)?;
+            let item = listed.pointer("/items/0");
+            let text = |name| item.and_then(|item| item.get(name)).and_then(Value::as_str).map(str::to_owned);
+            if let (Some(id), Some(digest)) = (text("id"), text("digest")) {
+                break (id, digest);
+            }
+        };
+        let body = json!({ "verdict": "approve", "digest": digest }).to_string();
+        let decision = reviewer.request(Method::POST, &format!("/v1/approvals/{id}/decisions"), body.into())?;
+        let sent_at = Instant::now();
+        let decided = tokio::spawn({
+            let decided = admin.send_request(decision);
+            async move { (decided.await, Instant::now()) }
+        });
+        let reached_at = has_reached.recv().await.context("the upstream is gone")?;
+        let (decided, decided_at) = decided.await?;
+        let decided = decided?;
+        anyhow::ensure!(decided.status().is_success(), "the decision was refused with {}", decided.status());
+        decided.into_body().collect().await?;
+        let answer = answer.await??;
+        anyhow::ensure!(answer.status() == StatusCode::OK, "the call was refused with {}", answer.status());
+        answer.into_body().collect().await?;
+        call.ready().await?;
+        admin.ready().await?;
+        if number >= WARM_UP {
+            upstream_micros.push(micros(reached_at - sent_at));
+            reviewer_micros.push(micros(decided_at - sent_at));
+        }
+    }
+    say(&json!({ "upstream": upstream_micros, "reviewer": reviewer_micros }).to_string())
+}
+
+/// Answers one request, as soon as its first bytes are there.
+async fn serve(mut stream: TcpStream, reached: mpsc::UnboundedSender<Instant>) -> anyhow::Result<()> {
+    let mut buffer = vec![0; 16 * 1024];
+    while stream.read(&mut buffer).await? > 0 {
+        reached.send(Instant::now())?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await?;
+    }
     Ok(())
 }
 
-type Stream = tokio_rustls::client::TlsStream<TcpStream>;
-
-async fn hold(connector: TlsConnector, port: u16, head: &str) -> std::io::Result<Stream> {
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-    let name = ServerName::try_from("127.0.0.1").map_err(std::io::Error::other)?;
-    let mut stream = connector.connect(name, stream).await?;
-    stream.write_all(head.as_bytes()).await?;
-    stream.flush().await?;
-    Ok(stream)
+fn micros(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
 }
+
+/// On one HTTP/2 connection.
+const STREAMS: usize = 100;
+const WARM_UP: usize = 20;

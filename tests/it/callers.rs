@@ -38,7 +38,7 @@ async fn two_identical_calls_at_once_are_two_approvals() {
     let second = world.get("/held/a").spawn();
     let other = crate::support::eventually("a second approval", || async {
         let all = world.approvals("state=pending").await;
-        all.into_iter().find(|item| item["id"] != one["id"] && item["caller_connected"] == true)
+        all.into_iter().find(|item| item["id"] != one["id"] && item["caller"]["connected"] == true)
     })
     .await;
     assert_eq!(one["digest"], other["digest"]);

@@ -181,8 +181,9 @@ async fn reviewers_work_on_the_command_line() {
     assert_eq!(names.lines().count(), 3, "{names}");
     let (_, page, _) = as_person("ana", &["list", "-o", "json"]);
     let page: Value = serde_json::from_str(&page).unwrap();
-    let of =
-        |target: &str| page["items"].as_array().unwrap().iter().find(|item| item["target"] == target).unwrap().clone();
+    let of = |target: &str| {
+        page["items"].as_array().unwrap().iter().find(|item| item["call"]["target"] == target).unwrap().clone()
+    };
     let id = |target: &str| of(target)["id"].as_str().unwrap().to_owned();
     let digest = |target: &str| of(target)["digest"].as_str().unwrap().trim_start_matches("sha256:")[..8].to_owned();
 
@@ -197,14 +198,14 @@ async fn reviewers_work_on_the_command_line() {
     let (right, other) = (digest("/held/a"), digest("/held/b"));
     for (person, arguments, expected) in [
         ("ana", vec!["approve", &a], 2),
-        ("ana", vec!["approve", &a, "--digest", &other], 2),
-        ("ana", vec!["deny", &a, "--digest", &right], 2),
+        ("ana", vec!["approve", &a, "--digest", &other], 5),
+        ("ana", vec!["deny", &a], 2),
         ("ana", vec!["show", "apr_00000000000000000000000000000000"], 3),
         ("cy", vec!["approve", &a, "--digest", &right], 4),
         ("olga", vec!["approve", &a, "--digest", &right], 4),
         ("ana", vec!["approve", &a, "--digest", &right, "-m", "seen"], 0),
         ("bo", vec!["approve", &a, "--digest", &right], 5),
-        ("ana", vec!["deny", &b, "--digest", &other, "-m", "too broad"], 0),
+        ("ana", vec!["deny", &b, "-m", "too broad"], 0),
         ("olga", vec!["withdraw", &c, "-m", "not needed"], 0),
     ] {
         let (code, _, err) = as_person(person, &arguments);
@@ -228,7 +229,7 @@ async fn reviewers_work_on_the_command_line() {
 
     let wrong = [("HOLDPOINT_SERVER", server.as_str()), ("HOLDPOINT_CA", ca.to_str().unwrap())];
     let (code, _, err) = run(&["approvals", "list"], &wrong);
-    assert_eq!((code, err.contains("no token is given")), (1, true), "{err}");
+    assert_eq!((code, err.contains("there is no token")), (2, true), "{err}");
     let agent = [wrong[0], wrong[1], ("HOLDPOINT_TOKEN", world.keys["deploy-bot"].as_str())];
     assert_eq!(run(&["approvals", "list"], &agent).0, 4);
     world.verify();

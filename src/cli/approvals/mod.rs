@@ -54,7 +54,7 @@ pub(super) struct ConnectionArgs {
     #[arg(long, global = true, env = "HOLDPOINT_SERVER", default_value = "https://127.0.0.1:9443", value_name = "URL")]
     pub server: String,
     /// A file that holds your token; if not given, the token is taken from HOLDPOINT_TOKEN.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, env = "HOLDPOINT_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// The certificates (PEM) to trust, instead of those of the system.
     #[arg(long, global = true, env = "HOLDPOINT_CA", value_name = "FILE")]

@@ -152,7 +152,7 @@ impl World {
         let what = format!("{target} {state}, connected: {connected}");
         eventually(&what, || async {
             let mut all = self.approvals(&format!("state={state}")).await.into_iter();
-            all.find(|item| item["target"] == target && item["caller_connected"] == connected)
+            all.find(|item| item["call"]["target"] == target && item["caller"]["connected"] == connected)
         })
         .await
     }
