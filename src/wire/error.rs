@@ -155,6 +155,15 @@ pub enum WireError {
     /// `Approval-Id` is no id.
     #[error("the `Approval-Id` `{0}` is not an id of an approval; send it as it was given, `apr_` and 32 hex digits")]
     ApprovalId(Excerpt),
+    /// The `Idempotency-Key` is too long.
+    #[error("the field `idempotency-key` holds {bytes} bytes, and at most {max} are accepted; shorten it", max = super::CALL_ID_BYTES_MAX)]
+    CallIdTooLong {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// The `Idempotency-Key` holds control characters.
+    #[error("the field `idempotency-key` holds control characters; send printable ones only")]
+    CallIdControl,
 }
 
 impl WireError {
@@ -186,11 +195,12 @@ impl WireError {
             Self::NoteTooLong { .. } | Self::NoteNotText(_) | Self::TwoReasons | Self::ApprovalId(_) => {
                 "approval_field"
             }
+            Self::CallIdTooLong { .. } | Self::CallIdControl => "call_id",
         }
     }
 
     /// Every word that [`Self::reason`] can say.
-    pub const REASONS: [&'static str; 14] = [
+    pub const REASONS: [&'static str; 15] = [
         "version",
         "method",
         "target",
@@ -205,6 +215,7 @@ impl WireError {
         "content_type",
         "websocket",
         "approval_field",
+        "call_id",
     ];
 }
 

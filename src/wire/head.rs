@@ -11,6 +11,8 @@ use http::Version;
 use http::request::Parts;
 
 use super::authority::Authority;
+use super::client;
+use super::client::Client;
 use super::error::Excerpt;
 use super::error::WireError;
 use super::fields;
@@ -63,6 +65,8 @@ pub struct Head {
     /// Whether a body may follow. Without `Content-Length`, HTTP/2 says so only by ending the
     /// stream, so there it is true until the body itself knows better.
     pub expects_body: bool,
+    /// The calling SDK: which attempt at which of its calls this is, and how long it waits.
+    pub client: Client,
 }
 
 /// Reads the head of a request that came by `arrival`.
@@ -98,6 +102,7 @@ pub fn read_head(parts: &Parts, arrival: &Arrival) -> Result<Head, WireError> {
         approval_id: note::approval_id(fields.approval_id)?,
         respond_async: fields.respond_async,
         expects_body,
+        client: client::recognise(&parts.headers),
     })
 }
 
@@ -218,6 +223,7 @@ impl<'a> Fields<'a> {
             "x-approval-reason" => self.reason_alias = Some(value),
             "approval-context" => self.context = Some(value),
             "approval-id" => self.approval_id = Some(value),
+            "idempotency-key" => client::check_idempotency_key(value)?,
             "prefer" => self.respond_async |= note::prefers_async(value),
             _ => {}
         }

@@ -8,6 +8,7 @@
 #![warn(clippy::indexing_slicing)]
 
 mod authority;
+mod client;
 mod error;
 mod fields;
 mod forwarded;
@@ -20,6 +21,11 @@ mod query;
 mod upgrade;
 
 pub use authority::AuthorityFault;
+pub use client::CALL_ID_BYTES_MAX;
+pub use client::Client;
+pub use client::Profile;
+pub use client::SdkCall;
+pub use client::recognise;
 pub use error::Excerpt;
 pub use error::WireError;
 pub use fields::drop_respond_async;

@@ -29,6 +29,7 @@ fn a_plain_request_is_read_as_it_is() {
             approval_id: None,
             respond_async: true,
             expects_body: false,
+            client: recognise(&HeaderMap::new()),
         }
     );
 }

@@ -1,5 +1,6 @@
 //! Helpers of the tests of this room.
 
+mod client;
 mod fields;
 mod head;
 mod problem;

@@ -30,11 +30,36 @@ fn arbitrary_field() -> impl Strategy<Value = (HeaderName, HeaderValue)> {
         "sec-websocket-key",
         "sec-websocket-version",
         "cookie",
+        "user-agent",
+        "idempotency-key",
+        "amz-sdk-invocation-id",
+        "amz-sdk-request",
+        "x-goog-api-client",
+        "x-ms-client-request-id",
+        "x-stainless-lang",
+        "x-stainless-retry-count",
+        "x-stainless-timeout",
     ])
     .prop_map(str::to_owned);
-    let likely =
-        prop::sample::select(vec!["a.example", "chunked", "websocket", "upgrade", "13", "5", "trailers", "[::1]:"])
-            .prop_map(|text| text.as_bytes().to_vec());
+    let likely = prop::sample::select(vec![
+        "a.example",
+        "chunked",
+        "websocket",
+        "upgrade",
+        "13",
+        "5",
+        "trailers",
+        "[::1]:",
+        "4294967295",
+        "-1",
+        "1e9",
+        "attempt=1; max=3",
+        "attempt=99999999999;max=;",
+        "gccl-invocation-id/",
+        "azsdk-js-x/1 python-httpx/0.28.1",
+        "python",
+    ])
+    .prop_map(|text| text.as_bytes().to_vec());
     (prop_oneof![known, "[a-z_-]{1,12}"], prop_oneof![likely, prop::collection::vec(any::<u8>(), 0..40)])
         .prop_filter_map("a field of the http crate", |(name, value)| {
             Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(&value).ok()?))
@@ -105,6 +130,7 @@ proptest! {
                 prop_assert!(!once.contains(['\\', ';', '\0']) && !once.contains("//"));
                 prop_assert!(once.split('/').all(|segment| segment != "." && segment != ".."));
                 prop_assert_eq!(once.matches('/').count(), head.path.matches('/').count());
+                prop_assert!(head.client.call.id.is_none_or(|id| (1..=CALL_ID_BYTES_MAX).contains(&id.len())));
             }
             Err(error) => prop_assert!(error.to_string().is_ascii() && WireError::REASONS.contains(&error.reason())),
         }
