@@ -39,7 +39,7 @@ pub struct PrincipalSettings {
 }
 
 /// Every agent key there is. Each has its principal ready, so that a call costs one hash and no
-/// allocation.
+/// allocation, or one for Basic.
 #[derive(Debug, Default)]
 pub struct AgentKeys {
     keys: HashMap<String, AgentKey>,
@@ -79,8 +79,9 @@ impl AgentKeys {
     /// # Errors
     /// [`IdentityError`] says why nobody is known by them.
     pub fn authenticate(&self, fields: &HeaderMap, now: Timestamp) -> Result<Arc<Principal>, IdentityError> {
-        let mut buffer = Zeroizing::new([0; BASIC_BYTES_MAX]);
-        let text = presented(fields, &mut *buffer)?;
+        // Grows only for Basic: wiping room that was never used costs more than the whole lookup.
+        let mut buffer = Zeroizing::new(Vec::new());
+        let text = presented(fields, &mut buffer)?;
         let key = Presented::parse(text).map_err(|form| IdentityError::bad_form(form, KeyKind::Agent))?;
         if key.kind == KeyKind::Reviewer {
             return Err(IdentityError::WrongKind(KeyKind::Reviewer));
@@ -132,7 +133,7 @@ fn principal(settings: &PrincipalSettings, key_id: &str, created_by: Option<Pers
 }
 
 /// The one credential that `fields` carry, decoded into `buffer` where it is Basic.
-fn presented<'a>(fields: &'a HeaderMap, buffer: &'a mut [u8]) -> Result<&'a str, IdentityError> {
+fn presented<'a>(fields: &'a HeaderMap, buffer: &'a mut Vec<u8>) -> Result<&'a str, IdentityError> {
     let mut found = match single(fields, "authorization")? {
         Some(value) => Some(from_authorization(value, buffer)?),
         None => None,
@@ -161,7 +162,7 @@ pub(super) fn scheme(value: &HeaderValue, kind: KeyKind) -> Result<(&str, &str),
     text.split_once(' ').map(|(scheme, rest)| (scheme, rest.trim())).ok_or(IdentityError::Scheme(kind))
 }
 
-fn from_authorization<'a>(value: &'a HeaderValue, buffer: &'a mut [u8]) -> Result<&'a str, IdentityError> {
+fn from_authorization<'a>(value: &'a HeaderValue, buffer: &'a mut Vec<u8>) -> Result<&'a str, IdentityError> {
     let (scheme, text) = scheme(value, KeyKind::Agent)?;
     if scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token") {
         Ok(text)
@@ -173,9 +174,11 @@ fn from_authorization<'a>(value: &'a HeaderValue, buffer: &'a mut [u8]) -> Resul
 }
 
 /// The password, or the user name where the password is empty, as SDKs of both habits exist.
-fn from_basic<'a>(encoded: &str, buffer: &'a mut [u8]) -> Result<&'a str, IdentityError> {
+fn from_basic<'a>(encoded: &str, buffer: &'a mut Vec<u8>) -> Result<&'a str, IdentityError> {
     const MALFORMED: IdentityError = IdentityError::Malformed(KeyKind::Agent);
-    let len = STANDARD.decode_slice(encoded, buffer).map_err(|_| MALFORMED)?;
+    // Once and to its full size, so that no piece of a key is left behind by a move.
+    buffer.resize(BASIC_BYTES_MAX, 0);
+    let len = STANDARD.decode_slice(encoded, &mut *buffer).map_err(|_| MALFORMED)?;
     let decoded = buffer.get(..len).and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or(MALFORMED)?;
     let (user, password) = decoded.split_once(':').ok_or(MALFORMED)?;
     match (user, password) {
