@@ -154,6 +154,7 @@ pub(super) fn call(ids: &Ids, principal_id: &str, name: &str) -> Call {
         context: None,
         resumes: None,
         respond_async: false,
+        patience: None,
         source_ip: Ipv4Addr::LOCALHOST.into(),
     }
 }

@@ -1,6 +1,7 @@
 //! The second half of the path, for calls that people have to approve.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use serde_json::json;
@@ -94,7 +95,11 @@ impl Gate {
         obligations: &HoldObligations,
         mut hold: Hold,
     ) -> Result<(Hold, Arc<Approval>), Refusal> {
-        let patience = obligations.hold_for.or(self.settings.load().hold_for);
+        // The operator's word first. Else a client that would give up is told a moment before, so
+        // that whoever drives it reads why; one that gives up almost at once is left to its own
+        // retry, which joins.
+        let own = call.patience.filter(|patience| *patience >= PATIENCE_MIN);
+        let patience = obligations.hold_for.or(self.settings.load().hold_for).or(own);
         let id = hold.id();
         // Dropped with this future when the caller hangs up; then it counts as `disconnected`.
         let waiting = self.metrics.waiting();
@@ -188,3 +193,6 @@ fn approval_input(approval: &Approval) -> Value {
         .collect();
     json!({ "id": approval.id, "state": approval.state.name(), "reviews": reviews })
 }
+
+/// Nobody decides faster than this, so to answer any sooner would only be noise.
+const PATIENCE_MIN: Duration = Duration::from_secs(10);

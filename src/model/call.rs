@@ -1,6 +1,7 @@
 //! The unit we decide on: one HTTP request today, one query of another protocol tomorrow.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -41,6 +42,8 @@ pub struct Call {
     pub resumes: Option<ApprovalId>,
     /// Whether the agent wants an answer at once rather than wait (RFC 7240 §4.1).
     pub respond_async: bool,
+    /// How long its client waits on what it says is its last attempt, where that is known.
+    pub patience: Option<Duration>,
     /// The address that the call came from.
     pub source_ip: std::net::IpAddr,
 }

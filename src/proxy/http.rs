@@ -231,6 +231,7 @@ impl Exchange {
             // `read_head` has looked at its form.
             resumes: head.approval_id.and_then(|id| id.parse().ok()),
             respond_async: head.respond_async,
+            patience: head.client.patience(),
             source_ip: self.arrival.source_ip,
         }
     }

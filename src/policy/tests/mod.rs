@@ -147,6 +147,7 @@ fn call(change: impl FnOnce(&mut Call, &mut HttpRequest)) -> Call {
         context: None,
         resumes: None,
         respond_async: false,
+        patience: None,
         source_ip: "192.0.2.7".parse().unwrap(),
     };
     change(&mut call, &mut request);

@@ -339,6 +339,7 @@ fn call(id: CallId, received: Timestamp, path: &str, query: Option<&str>) -> Cal
         context: None,
         resumes: None,
         respond_async: false,
+        patience: None,
         source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
     }
 }

@@ -24,7 +24,7 @@ impl<'a> Agent<'a> {
 
     /// Whether a product has exactly this name.
     pub(super) fn names(&self, name: &str) -> bool {
-        self.products.iter().any(|product| *product == name.as_bytes())
+        self.products.contains(&name.as_bytes())
     }
 
     /// Whether the name of a product begins so.
