@@ -109,7 +109,7 @@ impl<'a> Reference<'a> {
 pub(super) struct Shape {
     /// How deep expressions and queries are nested.
     pub(super) depth: usize,
-    /// How many loops there are: `some … in …`, and brackets that a variable may run through. They
+    /// How many loops there are: `some … in …`, `every`, and brackets that a variable may run through. They
     /// nest as well, wherever they stand.
     pub(super) loops: usize,
 }
@@ -163,7 +163,8 @@ impl<'a> Walk<'a, '_> {
                         self.brackets(refr);
                         key.iter().for_each(|key| self.later(key));
                     }
-                    RuleHead::Func { args, assign, .. } => {
+                    RuleHead::Func { refr, args, assign, .. } => {
+                        self.brackets(refr);
                         args.iter().for_each(|arg| self.later(arg));
                         assign.iter().for_each(|assign| self.later(&assign.value));
                     }
@@ -188,6 +189,7 @@ impl<'a> Walk<'a, '_> {
                 }
                 Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.later(expr),
                 Literal::Every { domain, query, .. } => {
+                    self.shape.loops += 1;
                     self.later(domain);
                     self.later_query(query);
                 }

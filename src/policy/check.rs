@@ -55,7 +55,10 @@ pub(super) fn check(modules: &[Ref<Module>], names: &Names<'_>, errors: &mut Vec
                     if !is_test {
                         input_path(&schema, &path, &reference, errors);
                     }
-                    rule_name(names, &path, &reference, errors);
+                    // A bare name may also be a variable, which regorus looks after.
+                    if reference.root.is_some_and(|root| root == "data" || scope.imports.contains_key(root)) {
+                        rule_name(names, &path, &reference, errors);
+                    }
                     whole_package(modules, &scope, &path, &reference, errors);
                 }
             });
@@ -180,8 +183,7 @@ fn input_path(schema: &serde_json::Value, path: &Path, reference: &Reference<'_>
 /// Nothing but rules can be below `data.holdpoint`, so a name that no rule has is a mistake.
 fn rule_name(names: &Names<'_>, path: &Path, reference: &Reference<'_>, errors: &mut Vec<LoadError>) {
     let is_ours = path.len() > 2 && path.starts_with(&["data".to_owned(), "holdpoint".to_owned()]);
-    let spelt_out = reference.root == Some("data");
-    if is_ours && spelt_out && !names.touches(path) {
+    if is_ours && !names.touches(path) {
         let message = format!("there is no rule or package `{}`", path.join("."));
         errors.push(ast::error_at(reference.span, message));
     }

@@ -37,6 +37,8 @@ use crate::model::PolicyDigest;
 const COLUMNS_MAX: NonZeroU32 = NonZeroU32::new(1_024).expect("1,024 is not 0");
 /// The most lines of a Rego file.
 const LINES_MAX: NonZeroUsize = NonZeroUsize::new(20_000).expect("20,000 is not 0");
+/// How deep braces may be nested in a Rego file.
+const BRACES_MAX: usize = 10;
 /// The stack for reading a policy: a kilobyte for every link of the longest chain that fits into a
 /// file of the default size. Only what is used of it costs memory.
 const STACK_BYTES: usize = 128 << 20;
@@ -84,7 +86,7 @@ impl Policy {
         let digest = digest(&rego, &data, &settings);
         let projection = Projection::of(&reads);
         let cache = Cache::new();
-        Ok(Self { engine: loaded.engine, kinds, reads, projection, cache, rules, digest, settings })
+        Ok(Self { engine: loaded.engine, projection, cache, kinds, reads, rules, digest, settings })
     }
 }
 
@@ -167,9 +169,48 @@ fn add(engine: &mut Engine, source: &Source, limits: &Limits) -> Result<(), Load
         let message = format!("the file has {} bytes, more than {}", source.text.len(), limits.file_bytes_max);
         return Err(LoadError::of_file(&source.path, message).hint("put tables into a JSON data file"));
     }
+    if let Some(line) = braces_too_deep(&source.text) {
+        let message = format!("braces are nested more than {BRACES_MAX} levels deep");
+        let error = LoadError::at(&source.path, &source.text, line, 1, message);
+        return Err(error.hint("put large objects into a JSON data file"));
+    }
     match engine.add_policy(source.path.clone(), source.text.clone()) {
         Ok(_) => Ok(()),
         Err(error) => Err(from_regorus(&[source], &source.path, &error)),
+    }
+}
+
+/// The line on which braces are nested too deep. regorus tries each `{` as a set, a comprehension
+/// and an object in turn, so that its time doubles with each level: 30 would take days.
+fn braces_too_deep(text: &str) -> Option<u32> {
+    let mut depth = 0usize;
+    let mut line = 1;
+    let mut chars = text.chars();
+    while let Some(next) = chars.next() {
+        match next {
+            '\n' => line += 1,
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            '#' => line += u32::from(chars.any(|c| c == '\n')),
+            '`' => line += chars.by_ref().take_while(|c| *c != '`').filter(|c| *c == '\n').map(|_| 1).sum::<u32>(),
+            '"' => skip_string(&mut chars),
+            _ => {}
+        }
+        if depth > BRACES_MAX {
+            return Some(line);
+        }
+    }
+    None
+}
+
+/// Goes to the end of a string in quotes, which is on one line.
+fn skip_string(chars: &mut std::str::Chars<'_>) {
+    while let Some(next) = chars.next() {
+        match next {
+            '\\' => drop(chars.next()),
+            '"' => return,
+            _ => {}
+        }
     }
 }
 

@@ -68,6 +68,6 @@ impl Default for Settings {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { files_max: 1_000, file_bytes_max: 256 << 10, data_bytes_max: 16 << 20, nesting_max: 250 }
+        Self { files_max: 1_000, file_bytes_max: 256 << 10, data_bytes_max: 16 << 20, nesting_max: 500 }
     }
 }

@@ -129,3 +129,9 @@ fn an_approval_is_seen_only_when_it_is_given() {
     assert!(matches!(decision.effect, Effect::Allow(_)), "{decision:?}");
     assert_eq!((decision.id, decision.policy), (id, policy.digest()));
 }
+
+#[test]
+fn a_policy_can_be_shared_by_all_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Policy>();
+}

@@ -60,20 +60,22 @@ fn the_deepest_policies_that_are_accepted_do_not_exhaust_the_stack() {
         ("every", |call, n| format!("y := 1; {}{call}{}", "every z in [1] { ".repeat(n), " }".repeat(n))),
     ];
     for (name, shape) in shapes {
-        for width in [1, 8, 14] {
+        for width in [1, 6] {
             let chain = |depth: usize| {
                 let functions =
                     (0..depth).map(|n| format!("f{n}(x) := y if {{ {} }}\n", shape(format!("f{}(x)", n + 1), width)));
                 let functions: String = functions.collect();
                 load(&format!("{functions}f{depth}(x) := x\nallow contains {{\"rule\": \"x\"}} if f0(1)"))
             };
-            let mut deepest = chain(1).unwrap_or_else(|errors| panic!("{name}: {errors}"));
-            for depth in 2.. {
+            let (mut accepted, mut refused) = (1, 80);
+            let mut deepest = chain(accepted).unwrap_or_else(|errors| panic!("{name}: {errors}"));
+            while refused - accepted > 1 {
+                let depth = accepted.midpoint(refused);
                 match chain(depth) {
-                    Ok(policy) => deepest = policy,
+                    Ok(policy) => (accepted, deepest) = (depth, policy),
                     Err(errors) => {
                         assert!(errors.to_string().contains("nest too deep"), "{name}: {errors}");
-                        break;
+                        refused = depth;
                     }
                 }
             }

@@ -93,3 +93,63 @@ fn their_rules_have_names_and_titles() {
         ]
     );
 }
+
+const GUIDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/policies/README.md"));
+
+#[test]
+fn the_guides_example_does_what_it_says() {
+    let example = GUIDE.split("```rego\n").nth(1).unwrap().split("```").next().unwrap();
+    let policy = Policy::load(&[source("guide.rego", example)], &[], settings()).unwrap_or_else(|e| panic!("{e}"));
+    for (body, expected) in [
+        (&br#"{"amount": 101}"#[..], "hold large-refund"),
+        (br#"{"amount": 100}"#, "no match"),
+        (b"{}", "deny no-refund-without-amount"),
+    ] {
+        let mut call = posted(&[("content-type", "application/json")], body);
+        call.actions = Actions::one(action("openapi:refund", ActionKind::Payment, Access::Write));
+        assert_eq!(answer(&policy, &call), expected, "{}", String::from_utf8_lossy(body));
+    }
+}
+
+#[test]
+fn the_guide_tells_truly_what_is_missing() {
+    for call in [
+        "crypto.sha256(\"\")",
+        "io.jwt.decode(\"\")",
+        "graphql.parse(\"\", \"\")",
+        "rego.parse_module(\"\", \"\")",
+        "yaml.unmarshal(\"\")",
+        "json.match_schema({}, {})",
+        "json.verify_schema({})",
+        "net.cidr_intersects(\"\", \"\")",
+        "net.cidr_merge([])",
+        "net.lookup_ip_addr(\"\")",
+    ] {
+        let name = call.split('(').next().unwrap();
+        let error = refusal(&format!("allow contains {{\"rule\": \"x\"}} if {call}"));
+        assert!(error.contains(&format!("there is no function `{name}`")), "{error}");
+    }
+    for name in
+        ["http.send", "opa.runtime", "time.now_ns", "rand.intn", "uuid.rfc4122", "trace", "graph.reachable_paths"]
+    {
+        let error = refusal(&format!("allow contains {{\"rule\": \"x\"}} if {name}()"));
+        assert!(error.contains(&format!("`{name}` cannot be used")), "{error}");
+        assert!(GUIDE.contains(&format!("`{name}`")), "{name}");
+    }
+    let subset = loaded("allow contains {\"rule\": \"subset\"} if {\"name\": _} = input.principal.claims.team");
+    assert_eq!(answer(&subset, &any_call()), "allow subset");
+}
+
+#[test]
+fn functions_of_a_package_of_several_files_can_be_called_by_its_alias() {
+    let files = [
+        source(
+            "p.rego",
+            "package holdpoint\nimport data.holdpoint.lib\nimport data.holdpoint.lib.is_b\nallow contains {\"rule\": \"x\"} if { lib.is_a(\"a\"); is_b }",
+        ),
+        source("lib/a.rego", "package holdpoint.lib\nis_a(x) if x == letter"),
+        source("lib/b.rego", "package holdpoint.lib\nletter := \"a\"\nis_b if is_a(letter)"),
+    ];
+    let policy = Policy::load(&files, &[], settings()).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(answer(&policy, &any_call()), "allow x");
+}
