@@ -185,10 +185,14 @@ impl Exchange {
         let call = self.call(parts, head, principal, &route, path);
         let admitted = self.shared.gate.admit(call, &mut body).await?;
         let credential = self.credential(&admitted, &route).await?;
-        let approved = admitted.approval().is_some();
+        let dedicated = match admitted.approval() {
+            Some(approval) => Some(Box::pin(route.upstream.open(approval)).await?),
+            None => None,
+        };
+        let approved = dedicated.is_some();
         // From here on the caller may leave at any await; the permit is claimed at the last moment.
         let permitted = admitted.permit().await?;
-        let onward = Onward { core: self.core, arrival: Arc::clone(&self.arrival), credential, upgrade };
+        let onward = Onward { core: self.core, arrival: Arc::clone(&self.arrival), credential, upgrade, dedicated };
         let route_upstream = Arc::clone(&route.upstream);
         if approved {
             // A task of its own: once an approved call is sent, its outcome is worth knowing even

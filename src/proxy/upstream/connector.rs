@@ -153,6 +153,20 @@ fn client_config(settings: &UpstreamSettings) -> Result<ClientConfig, UpstreamEr
     Ok(config)
 }
 
+impl Connector {
+    /// A new connection, within the time for that.
+    ///
+    /// # Errors
+    /// [`UpstreamError`] says what went wrong; nothing of any call was sent.
+    pub(super) async fn open(&self) -> Result<TokioIo<Transport>, UpstreamError> {
+        let inner = &self.0;
+        match tokio::time::timeout(inner.within, inner.connect()).await {
+            Ok(connected) => connected.map(TokioIo::new),
+            Err(_) => Err(UpstreamError::Timeout { host: inner.host.clone(), within: inner.within }),
+        }
+    }
+}
+
 impl Inner {
     async fn connect(&self) -> Result<Transport, UpstreamError> {
         let host = || self.host.clone();
@@ -211,13 +225,8 @@ impl tower::Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let inner = Arc::clone(&self.0);
-        Box::pin(async move {
-            match tokio::time::timeout(inner.within, inner.connect()).await {
-                Ok(connected) => connected.map(TokioIo::new),
-                Err(_) => Err(UpstreamError::Timeout { host: inner.host.clone(), within: inner.within }),
-            }
-        })
+        let connector = self.clone();
+        Box::pin(async move { connector.open().await })
     }
 }
 
@@ -227,12 +236,16 @@ pub(super) enum Transport {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+impl Transport {
+    /// Whether both sides have agreed on HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2"))
+    }
+}
+
 impl Connection for Transport {
     fn connected(&self) -> Connected {
-        match self {
-            Self::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => Connected::new().negotiated_h2(),
-            Self::Plain(_) | Self::Tls(_) => Connected::new(),
-        }
+        if self.is_http2() { Connected::new().negotiated_h2() } else { Connected::new() }
     }
 }
 

@@ -37,9 +37,11 @@ use super::payload::Outgoing;
 use super::upgrade;
 
 mod connector;
+mod dedicated;
 
 use connector::Connector;
 pub use connector::UpstreamError;
+pub(super) use dedicated::Dedicated;
 
 /// How an upstream is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,15 +76,9 @@ pub struct Upstream {
     authority: http::uri::Authority,
     host: HeaderValue,
     timeouts: Timeouts,
-    cores: Vec<Clients>,
-}
-
-/// The connections of one core. An approved call never takes a connection that was used before:
-/// one that the upstream is just closing would leave its outcome unknown.
-#[derive(Debug)]
-struct Clients {
-    pooled: Client<Connector, Outgoing>,
-    single: Client<Connector, Outgoing>,
+    connector: Connector,
+    /// The connections of each core.
+    cores: Vec<Client<Connector, Outgoing>>,
 }
 
 /// What goes along with a permitted call.
@@ -96,6 +92,30 @@ pub(super) struct Onward {
     pub(super) credential: Option<Injection>,
     /// The agent's side of a WebSocket.
     pub(super) upgrade: Option<OnUpgrade>,
+    /// The connection of an approved call.
+    pub(super) dedicated: Option<Dedicated>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+enum SendError {
+    #[error(transparent)]
+    Pooled(ClientError),
+    #[error(transparent)]
+    Dedicated(hyper::Error),
+    #[error("there is no client for this core")]
+    NoClient,
+}
+
+impl SendError {
+    /// Whether not a byte of the call can have left.
+    fn is_before_sending(&self) -> bool {
+        match self {
+            Self::Pooled(error) => error.is_connect(),
+            Self::Dedicated(_) => false,
+            Self::NoClient => true,
+        }
+    }
 }
 
 impl Upstream {
@@ -111,17 +131,32 @@ impl Upstream {
         };
         let host =
             HeaderValue::try_from(authority.as_str()).map_err(|_| UpstreamError::Url(settings.url.to_string()))?;
-        let client = |idle_max| {
+        let client = || {
             Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
                 .timer(TokioTimer::new())
                 .pool_idle_timeout(settings.timeouts.pool_idle)
-                .pool_max_idle_per_host(idle_max)
+                .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
                 .set_host(false)
                 .build(connector.clone())
         };
-        let cores = (0..cores.max(1)).map(|_| Clients { pooled: client(IDLE_CONNECTIONS_MAX), single: client(0) });
-        Ok(Self { scheme, authority, host, timeouts: settings.timeouts.clone(), cores: cores.collect() })
+        let cores = (0..cores.max(1)).map(|_| client()).collect();
+        Ok(Self { scheme, authority, host, timeouts: settings.timeouts.clone(), connector, cores })
+    }
+
+    /// Opens a connection for one approved call, before it is claimed. An approved call never takes
+    /// a connection that was used before: one that the upstream is just closing would leave its
+    /// outcome unknown.
+    ///
+    /// # Errors
+    /// A refusal if the upstream cannot be reached; the approval is not used up.
+    pub(super) async fn open(&self, approval: ApprovalId) -> Result<Dedicated, Refusal> {
+        Dedicated::open(&self.connector).await.map_err(|error| {
+            let cause = chain(error.as_ref());
+            tracing::warn!(upstream = %self.authority, approval.id = %approval, cause, "the upstream cannot be reached");
+            let detail = "the upstream cannot be reached, so nothing was sent; send the call again, its approval still stands";
+            Refusal::new(RefusalCode::UpstreamUnreachable, detail).about(approval)
+        })
     }
 
     /// Sends a permitted call and answers with what the upstream says. The permit records how it
@@ -135,7 +170,7 @@ impl Upstream {
         downstream: Downstream,
         onward: Onward,
     ) -> Result<Response<Answer>, Refusal> {
-        let Onward { core, arrival, credential, upgrade } = onward;
+        let Onward { core, arrival, credential, upgrade, dedicated } = onward;
         let (call, permit) = permitted.spend();
         let id = call.id;
         let secret = credential.clone();
@@ -148,10 +183,14 @@ impl Upstream {
         };
         let approval = permit.approval();
         let websocket = request.headers().contains_key(header::UPGRADE);
-        let clients = self.cores.get(core).or(self.cores.first());
-        let Some(clients) = clients else { return Err(internal()) };
-        let client = if approval.is_some() { &clients.single } else { &clients.pooled };
-        let answered = timeout(self.timeouts.response, client.request(request)).await;
+        let exchange = async {
+            match (dedicated, self.cores.get(core).or(self.cores.first())) {
+                (Some(dedicated), _) => dedicated.send(request).await.map_err(SendError::Dedicated),
+                (None, Some(client)) => client.request(request).await.map_err(SendError::Pooled),
+                (None, None) => Err(SendError::NoClient),
+            }
+        };
+        let answered = timeout(self.timeouts.response, exchange).await;
         let response = match answered {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(self.broken(permit, &error)),
@@ -199,10 +238,10 @@ impl Upstream {
         Ok(request)
     }
 
-    fn broken(&self, permit: Permit, error: &ClientError) -> Refusal {
+    fn broken(&self, permit: Permit, error: &SendError) -> Refusal {
         let (cause, approval, decision) = (chain(error), permit.approval(), permit.decision());
         tracing::warn!(upstream = %self.authority, decision.id = %decision, cause, "the upstream failed");
-        let refusal = if error.is_connect() {
+        let refusal = if error.is_before_sending() {
             permit.end(Ending::NotSent { reason: format!("the upstream cannot be reached: {cause}") });
             Refusal::new(RefusalCode::UpstreamUnreachable, "the upstream cannot be reached, so nothing was sent")
         } else {
