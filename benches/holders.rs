@@ -10,6 +10,7 @@
 //! upstream and the reviewer has the answer.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +19,20 @@ use std::time::Instant;
 use anyhow::Context;
 use bytes::Bytes;
 use http::Method;
+use http::Request;
 use http::StatusCode;
+use http::header;
 use http_body_util::BodyExt;
+use http_body_util::Full;
+use hyper::client::conn::http1;
+use hyper::client::conn::http2;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
 use serde_json::Value;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
@@ -29,12 +42,8 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-
-mod caller;
-
-use caller::Caller;
-use caller::Version;
-use caller::say;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -45,21 +54,63 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match arguments.as_slice() {
         ["hold", proxy, ca, key, count, version] => {
-            let caller = Arc::new(Caller::new(proxy, ca, key, version.parse()?)?);
+            let caller = Arc::new(Caller::new(proxy, ca, key, *version == "2")?);
             runtime.block_on(hold(caller, count.parse()?))
         }
         ["decide", proxy, ca, key, admin, token, upstream, count] => {
-            let agent = Caller::new(proxy, ca, key, Version::Http1)?;
-            let reviewer = Caller::new(admin, ca, token, Version::Http1)?;
+            let agent = Caller::new(proxy, ca, key, false)?;
+            let reviewer = Caller::new(admin, ca, token, false)?;
             runtime.block_on(decide(&agent, &reviewer, upstream.parse()?, count.parse()?))
         }
         _ => anyhow::bail!("the arguments are described at the top of benches/holders.rs"),
     }
 }
 
+/// Somebody with a key.
+struct Caller {
+    address: SocketAddr,
+    tls: TlsConnector,
+    authorization: String,
+}
+
+impl Caller {
+    fn new(address: &str, ca: &str, key_file: &str, http2: bool) -> anyhow::Result<Self> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(ca)?)?;
+        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![if http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
+        let key = std::fs::read_to_string(key_file).with_context(|| format!("`{key_file}` cannot be read"))?;
+        Ok(Self {
+            address: address.parse()?,
+            tls: TlsConnector::from(Arc::new(config)),
+            authorization: format!("Bearer {}", key.trim()),
+        })
+    }
+
+    async fn connect(&self) -> anyhow::Result<TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        Ok(self.tls.connect(ServerName::try_from("localhost")?, stream).await?)
+    }
+
+    async fn http1(&self) -> anyhow::Result<http1::SendRequest<Full<Bytes>>> {
+        let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(self.connect().await?)).await?;
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    /// `uri` is a path, or for HTTP/2 a whole URL.
+    fn request(&self, method: Method, uri: &str, body: Bytes) -> anyhow::Result<Request<Full<Bytes>>> {
+        let request = Request::builder().method(method).uri(uri).header(header::AUTHORIZATION, &self.authorization);
+        let request = if uri.starts_with('/') { request.header(header::HOST, "localhost") } else { request };
+        let request = if body.is_empty() { request } else { request.header(header::CONTENT_TYPE, "application/json") };
+        Ok(request.body(Full::new(body))?)
+    }
+}
+
 async fn hold(caller: Arc<Caller>, count: usize) -> anyhow::Result<()> {
     let started = Instant::now();
-    let http2 = caller.version == Version::Http2;
+    let http2 = caller.tls.config().alpn_protocols.iter().any(|protocol| protocol == b"h2");
     // Few handshakes at a time, so that none waits for too long.
     let handshakes = Arc::new(Semaphore::new(64));
     let mut answers = JoinSet::new();
@@ -72,10 +123,13 @@ async fn hold(caller: Arc<Caller>, count: usize) -> anyhow::Result<()> {
             let place = handshakes.acquire().await?;
             let mut statuses = Vec::new();
             if http2 {
-                let sender = caller.http2().await?;
+                let io = TokioIo::new(caller.connect().await?);
+                let (sender, connection) = http2::Builder::new(TokioExecutor::new()).handshake(io).await?;
+                tokio::spawn(connection);
                 let mut streams = JoinSet::new();
                 for number in numbers {
-                    let request = caller.request(Method::DELETE, &format!("/customers/{number}"), Bytes::new())?;
+                    let uri = format!("https://localhost/customers/{number}");
+                    let request = caller.request(Method::DELETE, &uri, Bytes::new())?;
                     let mut sender = sender.clone();
                     streams.spawn(async move { sender.send_request(request).await });
                     sent.send(())?;
@@ -86,8 +140,8 @@ async fn hold(caller: Arc<Caller>, count: usize) -> anyhow::Result<()> {
                 }
             } else {
                 let mut sender = caller.http1().await?;
-                let request = caller.request(Method::DELETE, &format!("/customers/{first}"), Bytes::new())?;
-                let answer = sender.send_request(request);
+                let uri = format!("/customers/{}", numbers.start);
+                let answer = sender.send_request(caller.request(Method::DELETE, &uri, Bytes::new())?);
                 sent.send(())?;
                 drop((place, sent));
                 statuses.push(answer.await.map(|answer| answer.status()));
@@ -172,6 +226,12 @@ async fn serve(mut stream: TcpStream, reached: mpsc::UnboundedSender<Instant>) -
 
 fn micros(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6
+}
+
+fn say(line: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
 }
 
 /// On one HTTP/2 connection.
