@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test it says where the test cannot go on")]
 
 mod audit;
+mod bodies;
 mod callers;
 mod calls;
 mod cli;

@@ -10,6 +10,7 @@ use http::Request;
 use http::Response;
 use http::Uri;
 use http::header;
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::Client;
@@ -225,6 +226,11 @@ impl Upstream {
             wire::write_websocket_upgrade(&mut headers);
         }
         let body = downstream.into_outgoing(asked.body);
+        // Without it, hyper leaves the body of a GET or HEAD away unless its length is known. Over
+        // HTTP/2, where it does not exist, hyper removes it.
+        if !body.is_end_stream() && body.size_hint().exact().is_none() {
+            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         if let Some(names) = body.trailer_names() {
             headers.insert(header::TRAILER, HeaderValue::try_from(names).map_err(|_| internal())?);
         }
