@@ -1,8 +1,10 @@
 //! The body of a request: read whole where it must be, streamed through where nobody looks.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
+use std::task::ready;
 use std::time::Duration;
 
 use bytes::Buf;
@@ -14,6 +16,8 @@ use http_body::Frame;
 use http_body::SizeHint;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::gate::BodySource;
 use crate::model::Body;
@@ -47,7 +51,7 @@ impl Downstream {
     pub(super) fn into_outgoing(self, body: Body) -> Outgoing {
         match (body, self.incoming) {
             (Body::Read { bytes, trailers }, _) => Outgoing::whole(bytes, trailers),
-            (Body::Unread, Some(incoming)) => Outgoing::Stream(incoming),
+            (Body::Unread, Some(incoming)) => Outgoing::Stream(incoming, LastByte::default()),
             (Body::Absent | Body::Unread, _) => Outgoing::Empty,
         }
     }
@@ -122,7 +126,28 @@ pub(super) enum Outgoing {
     /// The bytes that were decided on, then the trailer fields.
     Whole { bytes: Bytes, trailers: Option<HeaderMap> },
     /// Whatever the agent sends.
-    Stream(Incoming),
+    Stream(Incoming, LastByte),
+}
+
+/// When the last piece of a body was passed on.
+#[derive(Clone, Debug)]
+pub(super) struct LastByte(Arc<Mutex<Instant>>);
+
+impl Default for LastByte {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+}
+
+impl LastByte {
+    /// When that was, or when the body was made if nothing has been passed on.
+    pub(super) fn at(&self) -> Instant {
+        *self.0.lock()
+    }
+
+    fn passed(&self) {
+        *self.0.lock() = Instant::now();
+    }
 }
 
 impl Outgoing {
@@ -130,11 +155,29 @@ impl Outgoing {
         Self::Whole { bytes, trailers: (!trailers.is_empty()).then_some(trailers) }
     }
 
+    /// When the last piece of it was passed on, where it comes in pieces.
+    pub(super) fn last_byte(&self) -> Option<LastByte> {
+        match self {
+            Self::Stream(_, last) => Some(last.clone()),
+            Self::Empty | Self::Whole { .. } => None,
+        }
+    }
+
     /// The names of the trailer fields that will follow, for the `Trailer` field.
     pub(super) fn trailer_names(&self) -> Option<String> {
         let Self::Whole { trailers: Some(trailers), .. } = self else { return None };
         let names: Vec<&str> = trailers.keys().map(http::HeaderName::as_str).collect();
         Some(names.join(", "))
+    }
+}
+
+fn clean(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            wire::keep_safe_trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
     }
 }
 
@@ -149,16 +192,11 @@ impl http_body::Body for Outgoing {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))))
             }
             Self::Whole { trailers, .. } => Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
-            Self::Stream(incoming) => match Pin::new(incoming).poll_frame(context) {
-                Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(match frame.into_trailers() {
-                    Ok(mut trailers) => {
-                        wire::keep_safe_trailers(&mut trailers);
-                        Frame::trailers(trailers)
-                    }
-                    Err(frame) => frame,
-                }))),
-                other => other,
-            },
+            Self::Stream(incoming, last) => {
+                let frame = ready!(Pin::new(incoming).poll_frame(context));
+                last.passed();
+                Poll::Ready(frame.map(|frame| frame.map(clean)))
+            }
         }
     }
 
@@ -166,7 +204,7 @@ impl http_body::Body for Outgoing {
         match self {
             Self::Empty => true,
             Self::Whole { bytes, trailers } => bytes.is_empty() && trailers.is_none(),
-            Self::Stream(incoming) => incoming.is_end_stream(),
+            Self::Stream(incoming, _) => incoming.is_end_stream(),
         }
     }
 
@@ -176,7 +214,7 @@ impl http_body::Body for Outgoing {
             // With trailers the length is left open, so that the body is sent in chunks.
             Self::Whole { trailers: Some(_), .. } => SizeHint::default(),
             Self::Whole { bytes, trailers: None } => SizeHint::with_exact(bytes.len() as u64),
-            Self::Stream(incoming) => incoming.size_hint(),
+            Self::Stream(incoming, _) => incoming.size_hint(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Bodies: all of them arrive, none is read as something else, and none takes up memory.
 
+use std::time::Duration;
+
 use crate::support::World;
 
 /// The head of a request of `deploy-bot` with these further fields.
@@ -27,4 +29,26 @@ async fn a_body_without_a_length_arrives_whatever_the_method() {
         let text = String::from_utf8_lossy(&received.body).replace("\r\n", "");
         assert!(["7{\"all\":21}0", "9{\"all\":1}0", "{\"all\":1}"].contains(&text.as_str()), "{received:?}");
     }
+}
+
+#[tokio::test]
+async fn a_body_may_take_longer_than_an_answer() {
+    let world = World::start();
+    let config = std::fs::read_to_string(world.path("holdpoint.yaml")).unwrap();
+    world.replace("holdpoint.yaml", &config.replace("{ response: 2s }", "{ response: 1s }"));
+    world.program.logged_text("reloaded", 0);
+    let mut wire = world.wire().await;
+    wire.write(head(&world, "POST /open/a", "Content-Length: 6\r\n")).await;
+    let mut every = tokio::time::interval(Duration::from_millis(300));
+    for byte in ["s", "l", "o", "w", "l", "y"] {
+        every.tick().await;
+        wire.write(byte).await;
+    }
+    let answer = wire.read_until("\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(world.upstream.received()[0].body, b"slowly");
+    // One that stops coming is given up.
+    let mut wire = world.wire().await;
+    wire.write(head(&world, "POST /open/a", "Content-Length: 6\r\n") + "slow").await;
+    assert!(wire.read_until("upstream-timeout").await.starts_with("HTTP/1.1 504 "));
 }

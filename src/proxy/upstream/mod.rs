@@ -1,5 +1,6 @@
 //! One upstream: how it is reached, and the only place from which a call leaves.
 
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioTimer;
 use ipnet::IpNet;
 use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use crate::approval::Ending;
 use crate::credentials::Injection;
@@ -34,6 +36,7 @@ use crate::wire::Arrival;
 
 use super::answer::Answer;
 use super::payload::Downstream;
+use super::payload::LastByte;
 use super::payload::Outgoing;
 use super::upgrade;
 
@@ -62,7 +65,7 @@ pub struct UpstreamSettings {
 pub struct Timeouts {
     /// To be connected to, TLS and all.
     pub connect: Duration,
-    /// From the request to the head of its answer.
+    /// From the last byte of the request to the head of its answer.
     pub response: Duration,
     /// Between two pieces of a body, or of a WebSocket.
     pub idle: Duration,
@@ -184,6 +187,7 @@ impl Upstream {
         };
         let approval = permit.approval();
         let websocket = request.headers().contains_key(header::UPGRADE);
+        let last = request.body().last_byte();
         let exchange = async {
             match (dedicated, self.cores.get(core).or(self.cores.first())) {
                 (Some(dedicated), _) => dedicated.send(request).await.map_err(SendError::Dedicated),
@@ -191,11 +195,10 @@ impl Upstream {
                 (None, None) => Err(SendError::NoClient),
             }
         };
-        let answered = timeout(self.timeouts.response, exchange).await;
-        let response = match answered {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(self.broken(permit, &error)),
-            Err(_) => return Err(self.late(permit)),
+        let response = match in_time(exchange, last, self.timeouts.response).await {
+            Some(Ok(response)) => response,
+            Some(Err(error)) => return Err(self.broken(permit, &error)),
+            None => return Err(self.late(permit)),
         };
         tracing::debug!(call.id = %id, status = response.status().as_u16(), "the upstream has answered");
         permit.end(Ending::Completed { status: response.status().as_u16() });
@@ -296,6 +299,21 @@ impl Upstream {
         wire::write_websocket_upgrade(headers);
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accepted);
         Ok(response.map(|_| Answer::own(bytes::Bytes::new())))
+    }
+}
+
+/// The answer, unless it has not come `within` that time since the last byte of the request. A
+/// body that comes in pieces may take longer, as long as pieces come.
+async fn in_time<T>(answer: impl Future<Output = T>, last: Option<LastByte>, within: Duration) -> Option<T> {
+    let Some(last) = last else { return timeout(within, answer).await.ok() };
+    let mut answer = std::pin::pin!(answer);
+    loop {
+        let seen = last.at();
+        match timeout_at(seen + within, &mut answer).await {
+            Ok(answer) => return Some(answer),
+            Err(_) if last.at() == seen => return None,
+            Err(_) => {}
+        }
     }
 }
 
