@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::HeaderName;
 use http::Method;
 
 use super::action::Actions;
+use super::canonical;
 use super::digest::CallDigest;
 use super::digest::CanonicalHasher;
 use super::digest::PolicyDigest;
+use super::digest::Sha256;
 use super::ids::ApprovalId;
 use super::ids::CallId;
 use super::principal::Principal;
@@ -97,15 +98,28 @@ impl Call {
     /// The canonical digest that an approval binds to and that retries join by (DESIGN 6).
     ///
     /// SHA-256 over the length-prefixed principal, upstream, method, authority, target, header
-    /// fields that carry meaning, body and policy digest. Left out are only the fields that SDKs
-    /// vary from one attempt to the next.
+    /// fields that carry meaning, body and policy digest, in canonical form: without what SDKs
+    /// vary from one attempt to the next and no server acts on. Two calls with one digest may
+    /// differ in their bytes; [`Self::exact_sha256`] tells them apart. Reads the whole body, so it
+    /// is for calls that are held.
     pub fn digest(&self, policy: &PolicyDigest) -> CallDigest {
-        let mut hasher = CanonicalHasher::new("holdpoint/call/v1");
+        let mut hasher = CanonicalHasher::new("holdpoint/call/v2");
         hasher.field(self.principal.id.as_bytes());
         hasher.field(self.upstream.name.as_bytes());
         hasher.field(policy.as_bytes());
         match &self.message {
             Message::Http(request) => request.hash_into(&mut hasher),
+        }
+        hasher.finish()
+    }
+
+    /// SHA-256 over the length-prefixed method, authority, target, all header fields, body and
+    /// trailer fields exactly as they will be sent, credential aside: which bytes it was that ran
+    /// under an approval, for the record.
+    pub fn exact_sha256(&self) -> Sha256 {
+        let mut hasher = CanonicalHasher::new("holdpoint/exact/v1");
+        match &self.message {
+            Message::Http(request) => canonical::hash_exactly(request, &mut hasher),
         }
         hasher.finish()
     }
@@ -120,119 +134,17 @@ impl HttpRequest {
         }
     }
 
-    fn hash_into(&self, hasher: &mut CanonicalHasher) {
-        hasher.field(b"http");
-        hasher.field(self.method.as_str().as_bytes());
-        hasher.field(self.authority.as_bytes());
-        hasher.field(self.path.as_bytes());
-        hasher.count(usize::from(self.query.is_some()));
-        hasher.field(self.query.as_deref().unwrap_or("").as_bytes());
-        hasher.count(usize::from(self.websocket));
-        hash_fields(&self.headers, hasher);
+    /// SHA-256 over the body's bytes exactly as they will be sent, as `sha256sum` has it; `None`
+    /// for a body that has not been read. Without a body, that of no bytes.
+    pub fn body_sha256(&self) -> Option<Sha256> {
         match &self.body {
-            Body::Absent => hasher.count(0),
-            Body::Unread => hasher.count(1),
-            Body::Read { bytes, trailers } => {
-                // An empty body that was read is the same call as one without a body.
-                if bytes.is_empty() && trailers.is_empty() {
-                    return hasher.count(0);
-                }
-                hasher.count(2);
-                hasher.field(bytes);
-                hash_fields(trailers, hasher);
-            }
-        }
-    }
-}
-
-/// Fields in the order of their names, and the values of one name in their own order.
-fn hash_fields(fields: &HeaderMap, hasher: &mut CanonicalHasher) {
-    let mut names: Vec<&HeaderName> = fields.keys().filter(|name| !is_volatile(name)).collect();
-    names.sort_unstable_by_key(|name| name.as_str());
-    hasher.count(names.len());
-    for name in names {
-        hasher.field(name.as_str().as_bytes());
-        let values = fields.get_all(name);
-        hasher.count(values.iter().count());
-        values.iter().for_each(|value| hasher.field(value.as_bytes()));
-    }
-}
-
-/// True for fields that differ between two attempts at the same call and change nothing that the
-/// upstream does: the client's name, dates, traces and attempt counters (REALITIES 3).
-fn is_volatile(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "user-agent"
-            | "date"
-            | "traceparent"
-            | "tracestate"
-            | "baggage"
-            | "x-request-id"
-            | "x-amzn-trace-id"
-            | "x-cloud-trace-context"
-            | "x-stainless-retry-count"
-            | "x-stainless-timeout"
-            | "amz-sdk-invocation-id"
-            | "amz-sdk-request"
-            | "x-ms-client-request-id"
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-
-    fn digest_of(change: impl FnOnce(&mut HttpRequest)) -> CallDigest {
-        let mut request = HttpRequest {
-            method: Method::POST,
-            scheme: "https",
-            authority: "api.example.com".into(),
-            path: "/customers".into(),
-            query: Some("limit=5".into()),
-            headers: HeaderMap::new(),
-            body: Body::Read { bytes: Bytes::from_static(b"{}"), trailers: HeaderMap::new() },
-            websocket: false,
-        };
-        request.headers.insert("content-type", HeaderValue::from_static("application/json"));
-        change(&mut request);
-        let mut hasher = CanonicalHasher::new("test");
-        request.hash_into(&mut hasher);
-        hasher.finish()
-    }
-
-    #[test]
-    fn whatever_carries_meaning_changes_the_digest() {
-        let base = digest_of(|_| {});
-        let changes: [fn(&mut HttpRequest); 9] = [
-            |r| r.method = Method::PUT,
-            |r| r.path = "/customer".into(),
-            |r| r.query = Some("limit=6".into()),
-            |r| r.query = None,
-            |r| r.authority = "other.example.com".into(),
-            |r| drop(r.headers.insert("content-type", HeaderValue::from_static("text/plain"))),
-            |r| drop(r.headers.insert("x-mode", HeaderValue::from_static("force"))),
-            |r| r.body = Body::Read { bytes: Bytes::from_static(b"{ }"), trailers: HeaderMap::new() },
-            |r| r.body = Body::Unread,
-        ];
-        for (index, change) in changes.into_iter().enumerate() {
-            assert_ne!(digest_of(change), base, "change {index}");
+            Body::Absent => Some(Sha256::of(b"")),
+            Body::Unread => None,
+            Body::Read { bytes, .. } => Some(Sha256::of(bytes)),
         }
     }
 
-    #[test]
-    fn what_sdks_vary_does_not_change_the_digest() {
-        let base = digest_of(|_| {});
-        for name in ["user-agent", "date", "traceparent", "x-stainless-retry-count", "amz-sdk-request"] {
-            let changed = digest_of(|r| drop(r.headers.insert(name, HeaderValue::from_static("x"))));
-            assert_eq!(changed, base, "{name}");
-        }
-    }
-
-    #[test]
-    fn an_absent_query_is_not_an_empty_one() {
-        assert_ne!(digest_of(|r| r.query = None), digest_of(|r| r.query = Some(String::new())));
+    fn hash_into(&self, hasher: &mut CanonicalHasher) {
+        canonical::hash_request(self, hasher);
     }
 }

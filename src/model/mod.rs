@@ -6,6 +6,7 @@
 
 mod action;
 mod call;
+mod canonical;
 mod decision;
 mod digest;
 mod ids;
