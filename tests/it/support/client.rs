@@ -17,6 +17,7 @@ use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::RootCertStore;
+use rustls::SupportedProtocolVersion;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject;
@@ -123,7 +124,7 @@ impl Call {
 
     async fn exchange(self) -> Result<Response<Incoming>, hyper::Error> {
         let protocol: &[u8] = if self.http2 { b"h2" } else { b"http/1.1" };
-        let Ok(stream) = connect(self.address, &self.tls, protocol, "127.0.0.1").await else {
+        let Ok(stream) = connect(self.address, &self.tls, &[protocol], "127.0.0.1").await else {
             // Nobody listens: told like any other broken connection.
             let (io, _) = tokio::io::duplex(1);
             let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io)).await?;
@@ -155,12 +156,17 @@ pub(crate) struct Wire(TlsStream<TcpStream>);
 
 impl Wire {
     pub(crate) async fn connect(address: SocketAddr, tls: &Arc<ClientConfig>, name: &str) -> Self {
-        Self(connect(address, tls, b"http/1.1", name).await.unwrap())
+        Self(connect(address, tls, &[b"http/1.1"], name).await.unwrap())
     }
 
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.write_all(bytes.as_ref()).await.unwrap();
         self.0.flush().await.unwrap();
+    }
+
+    /// Says that nothing more will be written.
+    pub(crate) async fn finish(&mut self) {
+        self.0.shutdown().await.unwrap();
     }
 
     /// All that comes until the server closes the connection.
@@ -192,23 +198,31 @@ impl Wire {
 
 /// Trusts the authority in `ca`.
 pub(crate) fn trusting(ca: &Path) -> Arc<ClientConfig> {
+    trusting_over(ca, rustls::ALL_VERSIONS)
+}
+
+/// The same over these versions of TLS only.
+pub(crate) fn trusting_over(ca: &Path, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
     Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-async fn connect(
+/// Connects to the server of this name, and offers these protocols.
+pub(crate) async fn connect(
     address: SocketAddr,
     tls: &Arc<ClientConfig>,
-    protocol: &[u8],
+    protocols: &[&[u8]],
     name: &str,
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let mut tls = ClientConfig::clone(tls);
-    tls.alpn_protocols = vec![protocol.to_vec()];
+    tls.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let stream = TcpStream::connect(address).await?;
+    // As HTTP/2 clients do; else each full window waits for an acknowledgement that is delayed.
+    stream.set_nodelay(true)?;
     let connecting = TlsConnector::from(Arc::new(tls)).connect(name, stream);
     tokio::time::timeout(Duration::from_secs(10), connecting).await?
 }

@@ -15,6 +15,11 @@ use secrecy::ExposeSecret;
 
 /// Writes `ca.pem`, `server.pem` and `server.key` for this machine's own names.
 pub(crate) fn write_certificates(folder: &Path, common_name: &str) {
+    write_certificates_for(folder, common_name, &["localhost", "127.0.0.1", "proxy.test", "other.test"]);
+}
+
+/// The same for these names.
+pub(crate) fn write_certificates_for(folder: &Path, common_name: &str, names: &[&str]) {
     let ca_key = KeyPair::generate().unwrap();
     let mut ca = CertificateParams::default();
     ca.distinguished_name.push(DnType::CommonName, "Test CA");
@@ -22,7 +27,7 @@ pub(crate) fn write_certificates(folder: &Path, common_name: &str) {
     let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
     let issuer = Issuer::new(ca, ca_key);
     let server_key = KeyPair::generate().unwrap();
-    let names = ["localhost", "127.0.0.1", "proxy.test", "other.test"].map(str::to_owned);
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     let mut server = CertificateParams::new(names).unwrap();
     server.distinguished_name.push(DnType::CommonName, common_name);
     let server_pem = server.signed_by(&server_key, &issuer).unwrap().pem();

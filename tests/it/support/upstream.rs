@@ -58,6 +58,12 @@ impl Received {
         self.head.split(' ').nth(1).unwrap_or_default()
     }
 
+    /// The last segment of the path, which says how the upstream behaves.
+    fn act(&self) -> &str {
+        let path = self.target().split('?').next().unwrap_or_default();
+        path.rsplit('/').next().unwrap_or_default()
+    }
+
     /// The values of a field.
     pub(crate) fn values(&self, name: &str) -> Vec<&str> {
         let fields = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
@@ -84,6 +90,10 @@ fn read(reader: &mut impl BufRead) -> std::io::Result<Option<Received>> {
         }
     }
     let mut request = Received { head, body: Vec::new() };
+    if request.act() == "early" {
+        // Answered before its body is there.
+        return Ok(Some(request));
+    }
     if request.values("transfer-encoding") == ["chunked"] {
         read_chunks(reader, &mut request.body)?;
     } else if let Some(length) = request.values("content-length").first() {
@@ -116,11 +126,27 @@ fn read_chunks(reader: &mut impl BufRead, into: &mut Vec<u8>) -> std::io::Result
     }
 }
 
-/// The last segment of a path says how the upstream behaves; false ends the connection.
+/// Behaves as the path says; false ends the connection.
 fn answer(request: &Received, reader: &mut impl Read, mut stream: &TcpStream) -> std::io::Result<bool> {
-    let path = request.target().split('?').next().unwrap_or_default();
-    match path.rsplit('/').next().unwrap_or_default() {
+    match request.act() {
         "dies" => return Ok(false),
+        "early" => {
+            respond(stream, "413 Content Too Large", "Connection: close\r\n", b"early")?;
+            return Ok(false);
+        }
+        "half" => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this")?;
+            return Ok(false);
+        }
+        "switches" => {
+            stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n")?;
+            return Ok(false);
+        }
+        "large" => {
+            stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n").as_bytes())?;
+            let piece = vec![b'x'; 64 * 1024];
+            (0..LARGE / piece.len()).try_for_each(|_| stream.write_all(&piece))?;
+        }
         "hangs" => {
             // Until the proxy has had enough.
             let _ = reader.read(&mut [0])?;
@@ -164,3 +190,6 @@ fn respond(mut stream: &TcpStream, status: &str, fields: &str, body: &[u8]) -> s
     let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{fields}\r\n", body.len());
     stream.write_all(&[head.as_bytes(), body].concat())
 }
+
+/// The length of the answer at `large`.
+pub(crate) const LARGE: usize = 48 << 20;
