@@ -54,21 +54,34 @@ impl Approvals {
     /// has ended would have no ending.
     pub(super) fn later(&self, id: ApprovalId, command: Command) {
         let service = self.clone();
+        self.0.tasks.spawn_on(async move { service.record_at_last(id, command).await }, &self.0.runtime);
+    }
+
+    /// The caller has gone. Its own retry may come before that is stored, and has to find its place
+    /// free all the same.
+    pub(super) fn leaves(&self, id: ApprovalId, call: CallId) {
+        self.0.hub.leave(id, call);
+        let service = self.clone();
         let work = async move {
-            let mut wait = RETRY_FIRST;
-            while let Err(error) = service.record(id, command.clone()).await {
-                if !matches!(error, ApprovalError::Store(_)) {
-                    tracing::debug!(approval.id = %id, %error, "nothing was changed, or the log has yet to take it");
-                    return;
-                }
-                tracing::warn!(approval.id = %id, %error, "what happened to an approval cannot be stored; trying again");
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => wait = (wait * 2).min(RETRY_MAX),
-                    () = service.0.stop.cancelled() => return,
-                }
-            }
+            service.record_at_last(id, Command::Leave { call }).await;
+            service.0.hub.gone(id, call);
         };
         self.0.tasks.spawn_on(work, &self.0.runtime);
+    }
+
+    async fn record_at_last(&self, id: ApprovalId, command: Command) {
+        let mut wait = RETRY_FIRST;
+        while let Err(error) = self.record(id, command.clone()).await {
+            if !matches!(error, ApprovalError::Store(_)) {
+                tracing::debug!(approval.id = %id, %error, "nothing was changed, or the log has yet to take it");
+                return;
+            }
+            tracing::warn!(approval.id = %id, %error, "what happened to an approval cannot be stored; trying again");
+            tokio::select! {
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(RETRY_MAX),
+                () = self.0.stop.cancelled() => return,
+            }
+        }
     }
 
     /// The record after `command`, with the events that say what happened.

@@ -76,8 +76,9 @@ impl Hold {
         let verdict = match woken {
             None => return Verdict::StillPending,
             Some(Ok(Wake::Changed(approval))) => verdict_on(approval),
-            // Another waiter has taken the place only if this one was thought to have left.
-            Some(Ok(Wake::Draining) | Err(_)) => Verdict::Draining,
+            // A later attempt at the same call waits in its place.
+            Some(Err(_)) => Verdict::StillPending,
+            Some(Ok(Wake::Draining)) => Verdict::Draining,
         };
         self.over.insert(verdict).clone()
     }
@@ -113,8 +114,7 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         if self.attached {
-            self.approvals.0.hub.forget(self.id, self.call);
-            self.approvals.later(self.id, Command::Leave { call: self.call });
+            self.approvals.leaves(self.id, self.call);
         }
     }
 }

@@ -19,6 +19,7 @@ mod hub;
 mod metrics;
 mod new;
 mod publisher;
+mod retry;
 mod service;
 mod sweep;
 
@@ -50,6 +51,7 @@ pub use record::State;
 pub use record::ThreadMessage;
 pub use service::Approvals;
 pub use service::Decide;
+pub use service::Opened;
 pub use service::Parts;
 pub use service::Settings;
 pub use service::Verdict;

@@ -42,10 +42,16 @@ use super::record::Approval;
 use super::record::Channel;
 use super::record::ReviewVerdict;
 use super::record::ShownRequest;
+use super::record::State;
+use super::retry::Found;
+use super::retry::Relation;
+use super::retry::Sought;
 use super::store::Entry;
+use super::store::How;
 use super::store::Notice;
 use super::store::Opening;
 use super::store::Query;
+use super::store::Related;
 use super::store::Store;
 use super::sweep;
 
@@ -62,6 +68,30 @@ pub struct Settings {
     pub pending_per_principal_max: u64,
     /// How many approvals of one rule may be pending.
     pub pending_per_rule_max: u64,
+    /// For how long a denial answers the same call again.
+    pub denied_for: Duration,
+    /// For how long an answer is kept for attempts at its call that come too late.
+    pub replay_for: Duration,
+}
+
+/// What became of a call that is to be held.
+#[derive(Debug)]
+pub enum Opened {
+    /// It waits.
+    Held(Hold),
+    /// It is an attempt at a call whose fate is sealed: denied, run, or under way.
+    Repeats(Box<Approval>),
+}
+
+#[cfg(test)]
+impl Opened {
+    /// The call that waits.
+    pub(crate) fn held(self) -> Hold {
+        match self {
+            Self::Held(hold) => hold,
+            Self::Repeats(before) => panic!("it repeats {} ({})", before.id, before.state.name()),
+        }
+    }
 }
 
 /// What the service is made of.
@@ -212,30 +242,37 @@ impl Approvals {
         Ok(approvals)
     }
 
-    /// Holds a call: stores its approval, or joins the one that is open for the same call and has
-    /// no caller. Reviewers hear of it once it is in the audit log.
+    /// Holds a call: stores its approval, or joins the one that the call belongs to
+    /// ([`super::retry`]). Reviewers hear of it once it is in the audit log.
     ///
     /// # Errors
     /// [`ApprovalError::NoReviewer`], [`ApprovalError::TooManyPending`], and those of the store
     /// and the log.
-    pub async fn open(&self, new: NewApproval<'_>) -> Result<Hold, ApprovalError> {
+    pub async fn open(&self, new: NewApproval<'_>) -> Result<Opened, ApprovalError> {
         self.0.log.healthy().map_err(ApprovalError::Audit)?;
         let now = self.0.clock.now();
         let id = ApprovalId::new(&self.0.ids, now);
         let settings = self.0.settings.load_full();
         let people = self.people();
         let call = new.call.id;
+        let sought = Sought {
+            principal: new.call.principal.id.clone(),
+            digest: new.digest,
+            attempt: new.call.attempt.clone(),
+            named: new.call.resumes,
+            now,
+            denied_for: settings.denied_for,
+            replay_for: settings.replay_for,
+        };
         let (approval, request) = new.record(id, now, &settings, &people);
         approval.can_ever_be_approved(&people)?;
         let reason = approval.reason.clone();
-        let service = self.clone();
+        let (service, seeker) = (self.clone(), sought.clone());
         let opening = Opening {
             step: self.step(approval, &[Happened::Created])?,
             request,
-            join: Box::new(move |current| {
-                let command = Command::Join { call, reason: reason.clone() };
-                service.act(current, command)
-            }),
+            sought,
+            relate: Box::new(move |current, found| service.relate(current, found, &seeker, call, reason.as_ref())),
             pending_per_principal_max: settings.pending_per_principal_max,
             pending_per_rule_max: settings.pending_per_rule_max,
         };
@@ -247,30 +284,57 @@ impl Approvals {
         opened.await.map_err(|_| ApprovalError::Store("this process is about to stop".to_owned()))?
     }
 
-    async fn open_or_join(&self, id: ApprovalId, call: CallId, opening: Opening) -> Result<Hold, ApprovalError> {
+    /// What a call is to the record `current`, carried out.
+    fn relate(
+        &self,
+        current: &Approval,
+        found: Found,
+        sought: &Sought,
+        call: CallId,
+        reason: Option<&String>,
+    ) -> Result<Related, ApprovalError> {
+        let has_left = current.caller.is_some_and(|caller| self.0.hub.has_left(current.id, caller));
+        match sought.relate(current, found, has_left) {
+            Relation::Stranger => Ok(Related::Stranger),
+            Relation::Repeats => self.check_seal(current).map(|()| Related::Repeats),
+            Relation::Joins => {
+                let command = Command::Join { call, instead_of: current.caller, reason: reason.cloned() };
+                self.act(current, command).map(|step| Related::Joins(Box::new(step)))
+            }
+        }
+    }
+
+    async fn open_or_join(&self, id: ApprovalId, call: CallId, opening: Opening) -> Result<Opened, ApprovalError> {
+        let digest = opening.sought.digest;
+        if opening.sought.attempt.of.is_none() {
+            self.0.hub.until_alone(digest, TWIN_PATIENCE).await;
+        }
         // Registered before it is stored, so that no review can arrive before somebody listens.
-        let woken = self.0.hub.register(id, call, 0);
+        let woken = self.0.hub.register(id, call, digest, 0);
         let opened = match self.0.store.open(opening).await {
-            Ok(opened) if !opened.joined => {
+            Ok(opened) if opened.how == How::New => {
                 let hold = Hold::new(self.clone(), id, call, woken);
                 self.0.deadline_set.notify_one();
                 self.published(opened.seq).await?;
-                return Ok(hold);
+                return Ok(Opened::Held(hold));
             }
             other => {
                 self.0.hub.forget(id, call);
                 other?
             }
         };
+        if opened.how == How::Repeated {
+            return Ok(Opened::Repeats(Box::new(opened.approval)));
+        }
         let (id, version) = (opened.approval.id, opened.approval.version);
-        let mut hold = Hold::new(self.clone(), id, call, self.0.hub.register(id, call, version));
+        let mut hold = Hold::new(self.clone(), id, call, self.0.hub.register(id, call, digest, version));
         self.published(opened.seq).await?;
         // Registered first, read second: nothing can have slipped between.
         let current = self.0.store.read(id).await?.ok_or(ApprovalError::NotFound(id))?;
         if concerns_waiter(&current) {
             hold.ready(Arc::new(current));
         }
-        Ok(hold)
+        Ok(Opened::Held(hold))
     }
 
     /// The one function by which people decide, whatever channel they use.
@@ -327,6 +391,31 @@ impl Approvals {
             return Err(self.forged(id));
         }
         Ok(Some(request))
+    }
+
+    /// The record once its run is over, at the latest after `patience`: then it may still run.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`], [`ApprovalError::NotFound`].
+    pub async fn after_run(&self, id: ApprovalId, patience: Option<Duration>) -> Result<Approval, ApprovalError> {
+        let over = async {
+            let mut notices = self.subscribe();
+            loop {
+                let approval = self.get(id).await?.ok_or(ApprovalError::NotFound(id))?;
+                if !matches!(approval.state, State::Forwarding { .. }) {
+                    return Ok(approval);
+                }
+                while matches!(notices.recv().await, Ok(notice) if notice.approval != id) {}
+                // Told, or too much was missed to know: look again.
+            }
+        };
+        match patience {
+            None => over.await,
+            Some(patience) => match tokio::time::timeout(patience, over).await {
+                Ok(approval) => approval,
+                Err(_) => self.get(id).await?.ok_or(ApprovalError::NotFound(id)),
+            },
+        }
     }
 
     /// Records, newest first.
@@ -395,6 +484,11 @@ impl Approvals {
         self.change(id, Command::Revoke { reason }).await
     }
 }
+
+/// Many clients do not say which call they try again. Their retry comes right behind the end of
+/// their earlier connection, and can be read before that end is; so a call that has a twin waits
+/// this long for the twin to leave. People take longer to decide on either.
+const TWIN_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Events that a watcher may lag behind before it has to ask the store.
 const NOTICES_MAX: usize = 1_024;

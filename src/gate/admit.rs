@@ -22,8 +22,10 @@ use crate::policy::Policy;
 
 use super::body::BodySource;
 use super::metrics::Metrics;
+use super::permit::Admission;
 use super::permit::Admitted;
 use super::refuse;
+use super::replay::Replays;
 
 /// Limits of this room.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub struct Settings {
     pub hold_for: Option<Duration>,
     /// Whether an allowed call waits until the log has it on disk.
     pub strict_audit: bool,
+    /// How long the answer to an approved call is kept for retries that come too late.
+    pub replay_for: Duration,
 }
 
 /// What the gate is made of.
@@ -74,6 +78,7 @@ pub struct Gate {
     pub(super) settings: ArcSwap<Settings>,
     pub(super) held_calls: Semaphore,
     pub(super) held_bytes: Semaphore,
+    pub(super) replays: Replays,
 }
 
 impl std::fmt::Debug for Gate {
@@ -96,6 +101,7 @@ impl Gate {
             settings: ArcSwap::from_pointee(parts.settings),
             held_calls: Semaphore::new(parts.held_calls_max.min(Semaphore::MAX_PERMITS)),
             held_bytes: Semaphore::new(parts.held_bytes_total_max.min(Semaphore::MAX_PERMITS)),
+            replays: Replays::default(),
         }
     }
 
@@ -123,7 +129,7 @@ impl Gate {
     ///
     /// # Errors
     /// A refusal for the caller. It has been recorded.
-    pub async fn admit(self: &Arc<Self>, mut call: Call, body: &mut impl BodySource) -> Result<Admitted, Refusal> {
+    pub async fn admit(self: &Arc<Self>, mut call: Call, body: &mut impl BodySource) -> Result<Admission, Refusal> {
         let policy = self.policy.load_full();
         if !body.is_present() {
             set_body(&mut call, Body::Absent);
@@ -137,7 +143,7 @@ impl Gate {
             Effect::Allow(_) => {
                 self.record_allowed(&call, &decision).await?;
                 self.metrics.allowed.inc();
-                Ok(Admitted::allowed(Arc::clone(self), call, decision))
+                Ok(Admission::Admitted(Admitted::allowed(Arc::clone(self), call, decision)))
             }
             Effect::Deny(_) | Effect::NoMatch => Err(self.deny(&call, &decision)),
             // The rest is boxed, so that calls that are not held do not carry its size.

@@ -11,12 +11,17 @@ mod metrics;
 mod permit;
 mod record;
 mod refuse;
+mod repeat;
+mod replay;
 
 pub use admit::Gate;
 pub use admit::Parts;
 pub use admit::Settings;
 pub use body::BodySource;
 pub use metrics::Metrics;
+pub use permit::Admission;
 pub use permit::Admitted;
 pub use permit::Permit;
 pub use permit::Permitted;
+pub use replay::Kept;
+pub use replay::Recording;

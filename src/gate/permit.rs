@@ -13,11 +13,24 @@ use crate::model::CallId;
 use crate::model::Decision;
 use crate::model::DecisionId;
 use crate::model::Effect;
+use crate::model::Message;
 use crate::model::Refusal;
 use crate::model::RefusalCode;
 
 use super::admit::Gate;
 use super::refuse;
+use super::replay::Kept;
+use super::replay::Recording;
+
+/// What becomes of a call that is not refused.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a box would cost every call an allocation, for the rare other case")]
+pub enum Admission {
+    /// It may leave.
+    Admitted(Admitted),
+    /// It has run already; this is the answer that its caller never got.
+    Replayed(Arc<Kept>),
+}
 
 /// A call that may leave, once its credential is at hand and it has been permitted.
 #[derive(Debug)]
@@ -83,7 +96,9 @@ impl Admitted {
                 Some(hold.claim().await.map_err(|error| refuse::not_claimed(approval.id, &error))?)
             }
         };
-        let permit = Permit { gate, call: call.id, decision: decision.id, ending: Some(Way::new(run)) };
+        let Message::Http(request) = &call.message;
+        let recording = run.as_ref().filter(|_| !request.websocket).and_then(|run| gate.record_answer(run.id()));
+        let permit = Permit { gate, call: call.id, decision: decision.id, ending: Some(Way::new(run)), recording };
         Ok(Permitted { call, permit })
     }
 }
@@ -125,6 +140,8 @@ pub struct Permit {
     call: CallId,
     decision: DecisionId,
     ending: Option<Way>,
+    /// Keeps the answer to an approved call.
+    recording: Option<Recording>,
 }
 
 #[derive(Debug)]
@@ -156,6 +173,13 @@ impl Permit {
     /// Records how it ended.
     pub fn end(mut self, ending: Ending) {
         self.record(ending);
+    }
+
+    /// Records that the upstream has answered. The answer itself is to be kept by what is returned,
+    /// if anything is.
+    pub fn answered(mut self, status: u16) -> Option<Recording> {
+        self.record(Ending::Completed { status });
+        self.recording.take()
     }
 
     fn record(&mut self, ending: Ending) {

@@ -10,6 +10,7 @@ use crate::audit::Event;
 use crate::audit::EventKind;
 use crate::audit::Field;
 use crate::audit::Fields;
+use crate::model::ApprovalId;
 use crate::model::Call;
 use crate::model::CallId;
 use crate::model::Decision;
@@ -70,6 +71,22 @@ impl Gate {
         let leaf = self.event(EventKind::RequestDenied, call, decision, data, private).seal(&self.instance, salt)?;
         self.log.append(leaf)?;
         Ok(())
+    }
+
+    /// Records that `call` repeats one that has run under `approval`, and gets that one's answer.
+    ///
+    /// # Errors
+    /// A refusal if the log does not take it: then the answer is not given.
+    pub(super) fn record_replayed(
+        &self,
+        call: &Call,
+        decision: &Decision,
+        approval: ApprovalId,
+    ) -> Result<(), Refusal> {
+        let data = facts(call).with("approval", approval).with("decision", decision.id);
+        let event = self.event(EventKind::RequestReplayed, call, Some(decision), data, Vec::new());
+        let leaf = event.seal(&self.instance, salt).map_err(|error| refuse::audit_unavailable(&error.to_string()))?;
+        self.log.append(leaf).map_err(|error| refuse::audit_unavailable(&error.to_string()))
     }
 
     /// Records how an allowed call ended. The call has left already, so a log that is away can

@@ -43,10 +43,24 @@ pub struct Call {
     pub resumes: Option<ApprovalId>,
     /// Whether the agent wants an answer at once rather than wait (RFC 7240 §4.1).
     pub respond_async: bool,
+    /// Which call of its SDK this is an attempt at.
+    pub attempt: Attempt,
     /// How long its client waits on what it says is its last attempt, where that is known.
     pub patience: Option<Duration>,
+    /// How long the operator lets calls on this way wait before their callers are told to come again.
+    pub hold_for: Option<Duration>,
     /// The address that the call came from.
     pub source_ip: std::net::IpAddr,
+}
+
+/// What the caller's SDK says of the call that this is an attempt at. All of it is a claim: two
+/// requests are attempts at one call only if their digests are equal too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attempt {
+    /// The id that the SDK gives to all its attempts at one call, such as an `Idempotency-Key`.
+    pub of: Option<String>,
+    /// Which attempt this is, from 1.
+    pub number: Option<u32>,
 }
 
 /// The message of one call, by protocol.

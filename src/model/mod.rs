@@ -21,6 +21,7 @@ pub use action::Access;
 pub use action::Action;
 pub use action::ActionKind;
 pub use action::Actions;
+pub use call::Attempt;
 pub use call::Body;
 pub use call::Call;
 pub use call::HttpRequest;

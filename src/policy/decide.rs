@@ -186,6 +186,7 @@ impl Policy {
             irreversible: false,
             credential: None,
             on_disconnect: OnDisconnect::Wait,
+            repeatable: false,
         }
     }
 }

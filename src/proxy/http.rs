@@ -17,12 +17,15 @@ use tracing::Instrument;
 
 use crate::credentials::Credential;
 use crate::credentials::Injection;
+use crate::gate::Admission;
 use crate::gate::Admitted;
 use crate::gate::Gate;
+use crate::gate::Kept;
 use crate::identity;
 use crate::identity::AgentKeys;
 use crate::identity::AuthMetrics;
 use crate::identity::KeyKind;
+use crate::model::Attempt;
 use crate::model::Body;
 use crate::model::Call;
 use crate::model::CallId;
@@ -183,7 +186,10 @@ impl Exchange {
         let upgrade = parts.extensions.remove::<OnUpgrade>();
         let AskedCall { head, principal, route, path } = asked;
         let call = self.call(parts, head, principal, &route, path);
-        let admitted = self.shared.gate.admit(call, &mut body).await?;
+        let admitted = match self.shared.gate.admit(call, &mut body).await? {
+            Admission::Admitted(admitted) => admitted,
+            Admission::Replayed(kept) => return replayed(&kept),
+        };
         let credential = self.credential(&admitted, &route).await?;
         let dedicated = match admitted.approval() {
             Some(approval) => Some(Box::pin(route.upstream.open(approval)).await?),
@@ -236,6 +242,8 @@ impl Exchange {
             resumes: head.approval_id.and_then(|id| id.parse().ok()),
             respond_async: head.respond_async,
             patience: head.client.patience(),
+            attempt: Attempt { of: head.client.call.id, number: head.client.call.attempt },
+            hold_for: route.hold_for,
             source_ip: self.arrival.source_ip,
         }
     }
@@ -256,6 +264,18 @@ impl Exchange {
             credential.ok_or_else(|| unavailable("no credential of this name is configured".to_owned()))?;
         credential.fetch().await.map(Some).map_err(|error| unavailable(error.to_string()))
     }
+}
+
+/// The answer that a call had whose caller never got it.
+fn replayed(kept: &Kept) -> Result<Response<Answer>, Refusal> {
+    let id = HeaderValue::try_from(kept.approval.to_string());
+    let id = id.map_err(|_| Refusal::new(RefusalCode::Internal, "an id is no field value"))?;
+    let mut answer = Response::new(Answer::own(kept.body.clone()));
+    *answer.status_mut() = kept.status;
+    *answer.headers_mut() = kept.headers.clone();
+    answer.headers_mut().insert("approval-id", id);
+    answer.headers_mut().insert("approval-status", HeaderValue::from_static("replayed"));
+    Ok(answer)
 }
 
 fn refused(refusal: &Refusal, id: CallId, http1: bool) -> Response<Answer> {

@@ -4,6 +4,7 @@
 //! with the others on the path of a call but immutable snapshots. Does not own what a call means
 //! or whether it may leave (`gate`). Start at [`Core`].
 
+mod kept;
 mod listener;
 mod tls;
 

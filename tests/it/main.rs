@@ -14,6 +14,7 @@ mod http2;
 mod ingress;
 mod limits;
 mod reload;
+mod retries;
 mod secrets;
 mod sockets;
 mod stopping;

@@ -68,6 +68,8 @@ pub enum Command {
     Join {
         /// The call that waits.
         call: CallId,
+        /// The earlier attempt whose place it takes, should that still seem to wait.
+        instead_of: Option<CallId>,
         /// What it gives as its reason this time.
         reason: Option<String>,
     },
@@ -194,7 +196,7 @@ impl Approval {
             Command::Answer { by, text } => self.answer(by, text, around.now),
             Command::Withdraw { person, reason } => self.withdraw(&person, reason, around),
             Command::Revoke { reason } => self.revoke(reason, around.now),
-            Command::Join { call, reason } => self.join(call, reason, around.now),
+            Command::Join { call, instead_of, reason } => self.join(call, instead_of, reason, around.now),
             Command::Leave { call } => Ok(self.leave(call, around.now)),
             Command::Claim { run } => self.claim(run, around),
             Command::Unclaim { run } => Ok(self.unclaim(run, around.now)),

@@ -18,19 +18,22 @@ impl Approval {
     pub(super) fn join(
         &mut self,
         call: CallId,
+        instead_of: Option<CallId>,
         reason: Option<String>,
         now: Timestamp,
     ) -> Result<Vec<Happened>, ApprovalError> {
-        if !self.state.is_open() || self.caller.is_some() {
+        if !self.state.is_open() || self.caller.is_some_and(|caller| instead_of != Some(caller)) {
             return Err(self.already_decided());
         }
+        let left = self.caller.map(Happened::Left);
         let answers = self.state == State::Pending && gives_reason(reason.as_deref());
         let answered = match reason.filter(|_| answers) {
             Some(reason) => self.answer(self.principal.id.clone(), reason, now)?,
             None => Vec::new(),
         };
         self.caller = Some(call);
-        let mut happened = vec![Happened::Joined(call)];
+        let mut happened: Vec<Happened> = left.into_iter().collect();
+        happened.push(Happened::Joined(call));
         happened.extend(answered);
         Ok(happened)
     }

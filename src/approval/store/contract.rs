@@ -19,12 +19,14 @@ use crate::approval::machine::NewReview;
 use crate::approval::machine::Surroundings;
 use crate::approval::record::Channel;
 use crate::approval::record::ReviewVerdict;
+use crate::approval::retry::Relation;
 use crate::audit::Actor;
 use crate::audit::Event;
 use crate::audit::EventKind;
 use crate::audit::Fields;
 use crate::identity::People;
 use crate::model::Assurance;
+use crate::model::Attempt;
 use crate::model::CallId;
 use crate::model::EventId;
 use crate::model::OnDisconnect;
@@ -46,6 +48,8 @@ macro_rules! suite {
             what_was_opened_is_read_back
             an_opening_joins_only_an_open_record_of_the_same_call_without_a_caller
             of_many_identical_calls_at_once_one_joins
+            an_attempt_finds_the_call_it_belongs_to_by_its_id
+            what_has_ended_is_found_for_a_while
             no_more_may_be_pending_than_the_limits_say
             a_change_that_is_refused_leaves_nothing
             a_change_without_events_leaves_nothing
@@ -80,18 +84,54 @@ impl Bench {
     pub(in crate::approval) fn opening(&self, principal: &str, name: &str) -> Opening {
         let call = fixtures::call(&self.ids, principal, name);
         let (approval, request) = fixtures::record(&self.ids, &call, "owners=2", &self.people);
+        let sought = Sought {
+            principal: principal.to_owned(),
+            digest: approval.digest,
+            attempt: Attempt::default(),
+            named: None,
+            now: at(10),
+            denied_for: Duration::from_secs(60),
+            replay_for: Duration::from_secs(60),
+        };
         Opening {
             step: step(&self.ids, approval, &[Happened::Created]),
             request,
-            join: self.command(10, Command::Join { call: call.id, reason: None }),
+            sought: sought.clone(),
+            relate: self.relate(sought, call.id),
             pending_per_principal_max: 100,
             pending_per_rule_max: 100,
         }
     }
 
+    fn relate(&self, sought: Sought, call: CallId) -> Relate {
+        let (ids, people) = (Arc::clone(&self.ids), Arc::clone(&self.people));
+        Box::new(move |current, found| {
+            let around = Surroundings { people: &people, claim_within: Duration::from_secs(50), now: sought.now };
+            match sought.relate(current, found, false) {
+                Relation::Stranger => Ok(Related::Stranger),
+                Relation::Repeats => Ok(Related::Repeats),
+                Relation::Joins => {
+                    let mut approval = current.clone();
+                    let command = Command::Join { call, instead_of: current.caller, reason: None };
+                    let happened = approval.apply(command, around)?;
+                    Ok(Related::Joins(Box::new(step(&ids, approval, &happened))))
+                }
+            }
+        })
+    }
+
+    /// As [`Self::opening`], by a caller that says this of itself.
+    fn seeking(&self, name: &str, say: impl FnOnce(&mut Sought)) -> Opening {
+        let mut opening = self.opening("deploy-bot", name);
+        say(&mut opening.sought);
+        let call = opening.step.approval.caller.unwrap();
+        opening.relate = self.relate(opening.sought.clone(), call);
+        opening
+    }
+
     pub(in crate::approval) async fn open(&self, principal: &str, name: &str) -> Approval {
         let opened = self.store.open(self.opening(principal, name)).await.unwrap();
-        assert!(!opened.joined);
+        assert_eq!(opened.how, How::New);
         opened.approval
     }
 
@@ -182,7 +222,7 @@ pub(in crate::approval) async fn what_was_opened_is_read_back(bench: Bench) {
     assert_eq!(bench.store.request(expected.id).await.unwrap(), None);
     assert_eq!((bench.store.pending().await.unwrap(), bench.store.last_seq().await.unwrap()), (0, 0));
     let opened = bench.store.open(opening).await.unwrap();
-    assert_eq!((opened.joined, &opened.approval), (false, &expected));
+    assert_eq!((opened.how, &opened.approval), (How::New, &expected));
     assert_eq!(bench.read(expected.id).await, expected);
     let shown = bench.store.request(expected.id).await.unwrap().unwrap();
     assert_eq!((shown.hash(), &shown), (expected.request_sha256, &request));
@@ -203,23 +243,24 @@ pub(in crate::approval) async fn an_opening_joins_only_an_open_record_of_the_sam
     let call = opening.step.approval.caller;
     let joined = bench.store.open(opening).await.unwrap();
     // The oldest that is free.
-    assert_eq!((joined.joined, joined.approval.id, joined.approval.caller), (true, first.id, call));
+    assert_eq!((joined.how, joined.approval.id, joined.approval.caller), (How::Joined, first.id, call));
     assert_eq!(bench.read(first.id).await, joined.approval);
     assert_eq!(bench.kinds(first.id).await.last().map(String::as_str), Some("approval.caller_joined"));
     assert_eq!(bench.store.last_seq().await.unwrap(), joined.seq);
     // An approved one is joined as well; a settled one is not.
     bench.approve(&second).await;
     let joined = bench.store.open(bench.opening("deploy-bot", "export")).await.unwrap();
-    assert_eq!((joined.joined, joined.approval.id, joined.approval.state.name()), (true, second.id, "approved"));
+    assert_eq!((joined.how, joined.approval.id, joined.approval.state.name()), (How::Joined, second.id, "approved"));
     bench.leave(&joined.approval).await;
-    bench.change(second.id, Command::Revoke { reason: "x".to_owned() }).await.unwrap();
+    bench.change(second.id, Command::Claim { run: bench.ids.call() }).await.unwrap_err();
+    let run = bench.store.open(bench.opening("deploy-bot", "export")).await.unwrap().approval.caller.unwrap();
+    bench.change(second.id, Command::Claim { run }).await.unwrap();
     bench.open("deploy-bot", "export").await;
     // Nor is one that is over, whether or not the sweep has come to it.
     let due = bench.open("deploy-bot", "late").await;
     bench.leave(&due).await;
-    let mut opening = bench.opening("deploy-bot", "late");
-    opening.step.approval.created = due.expires;
-    assert!(!bench.store.open(opening).await.unwrap().joined);
+    let opening = bench.seeking("late", |sought| sought.now = due.expires);
+    assert_eq!(bench.store.open(opening).await.unwrap().how, How::New);
 }
 
 pub(in crate::approval) async fn of_many_identical_calls_at_once_one_joins(bench: Bench) {
@@ -227,10 +268,61 @@ pub(in crate::approval) async fn of_many_identical_calls_at_once_one_joins(bench
     bench.leave(&free).await;
     let opened = join_all((0..20).map(|_| bench.store.open(bench.opening("deploy-bot", "export")))).await;
     let opened: Vec<Opened> = opened.into_iter().map(Result::unwrap).collect();
-    assert_eq!(opened.iter().filter(|opened| opened.joined).count(), 1);
+    assert_eq!(opened.iter().filter(|opened| opened.how == How::Joined).count(), 1);
     let ids: HashSet<ApprovalId> = opened.iter().map(|opened| opened.approval.id).collect();
     assert_eq!(ids.len(), 20);
     assert_eq!(bench.store.pending().await.unwrap(), 20);
+}
+
+pub(in crate::approval) async fn an_attempt_finds_the_call_it_belongs_to_by_its_id(bench: Bench) {
+    let attempt = |name: &str, id: &str, now: i64| {
+        bench.seeking(name, |sought| {
+            sought.attempt.of = Some(id.to_owned());
+            sought.now = at(now);
+        })
+    };
+    let first = bench.store.open(attempt("export", "one", 10)).await.unwrap();
+    assert_eq!(first.how, How::New);
+    // Another id is another call; the same id takes the place of the attempt before it.
+    let other = bench.store.open(attempt("export", "two", 10)).await.unwrap();
+    assert_eq!((other.how, other.approval.id == first.approval.id), (How::New, false));
+    let again = attempt("export", "one", 11);
+    let caller = again.step.approval.caller;
+    let again = bench.store.open(again).await.unwrap();
+    assert_eq!((again.how, again.approval.id, again.approval.caller), (How::Joined, first.approval.id, caller));
+    let kinds = bench.kinds(first.approval.id).await;
+    assert_eq!(kinds[1..], ["approval.caller_left", "approval.caller_joined"]);
+    // An id is a claim: with another call it means nothing, and from then on that other call.
+    let moved = bench.store.open(attempt("import", "one", 12)).await.unwrap();
+    assert_eq!(moved.how, How::New);
+    // Whoever joins under another id can be found by that one too.
+    bench.leave(&again.approval).await;
+    let joined = bench.store.open(attempt("export", "three", 13)).await.unwrap();
+    assert_eq!((joined.how, joined.approval.id), (How::Joined, first.approval.id));
+    bench.change(joined.approval.id, bench.review(&joined.approval, "ana", ReviewVerdict::Deny)).await.unwrap();
+    let seq = bench.store.last_seq().await.unwrap();
+    let denied = bench.store.open(attempt("export", "three", 5_000)).await.unwrap();
+    assert_eq!((denied.how, denied.approval.id, denied.seq), (How::Repeated, first.approval.id, 0));
+    assert_eq!(bench.store.last_seq().await.unwrap(), seq, "a repetition changes nothing");
+    // A day later the id is forgotten.
+    assert_eq!(bench.store.open(attempt("export", "three", 13 + 86_401)).await.unwrap().how, How::New);
+    // Another principal's ids are its own.
+    let mut stolen = bench.opening("other-bot", "export");
+    stolen.sought.attempt.of = Some("two".to_owned());
+    assert_eq!(bench.store.open(stolen).await.unwrap().how, How::New);
+}
+
+pub(in crate::approval) async fn what_has_ended_is_found_for_a_while(bench: Bench) {
+    let first = bench.open("deploy-bot", "export").await;
+    bench.change(first.id, bench.review(&first, "ana", ReviewVerdict::Deny)).await.unwrap();
+    let at_second = |second| bench.seeking("export", move |sought| sought.now = at(second));
+    let denied = bench.store.open(at_second(69)).await.unwrap();
+    assert_eq!((denied.how, denied.approval.id), (How::Repeated, first.id));
+    assert_eq!(bench.store.open(bench.opening("deploy-bot", "import")).await.unwrap().how, How::New);
+    assert_eq!(bench.store.open(at_second(70)).await.unwrap().how, How::New);
+    // By its name it is found for ever.
+    let named = bench.seeking("export", |sought| (sought.named, sought.now) = (Some(first.id), at(90_000)));
+    assert_eq!(bench.store.open(named).await.unwrap().how, How::Repeated);
 }
 
 pub(in crate::approval) async fn no_more_may_be_pending_than_the_limits_say(bench: Bench) {
@@ -250,7 +342,7 @@ pub(in crate::approval) async fn no_more_may_be_pending_than_the_limits_say(benc
     assert_eq!(bench.store.pending().await.unwrap(), 2);
     // Whoever comes back to what is there already adds nothing.
     bench.leave(&first).await;
-    assert!(bench.store.open(limited("deploy-bot", "export", 2, 2)).await.unwrap().joined);
+    assert_eq!(bench.store.open(limited("deploy-bot", "export", 2, 2)).await.unwrap().how, How::Joined);
     // What is decided is not pending.
     bench.approve(&first).await;
     assert!(bench.store.open(limited("deploy-bot", "more", 2, 2)).await.is_ok());
@@ -465,7 +557,7 @@ pub(in crate::approval) async fn what_was_asked_for_is_done_though_nobody_waits(
     drop(bench.store.change(approval.id, bench.command(10, Command::Leave { call })));
     // In the order of the calls: this one comes after.
     let joined = bench.store.open(bench.opening("deploy-bot", "export")).await.unwrap();
-    assert_eq!((joined.joined, joined.approval.id), (true, approval.id));
+    assert_eq!((joined.how, joined.approval.id), (How::Joined, approval.id));
     let waiting = bench.store.unlogged().await.unwrap();
     drop(bench.store.mark_logged(waiting.iter().map(|entry| entry.seq).collect()));
     bench.change(approval.id, Command::Leave { call: joined.approval.caller.unwrap() }).await.unwrap();

@@ -14,6 +14,8 @@ use crate::model::Timestamp;
 use super::error::ApprovalError;
 use super::record::Approval;
 use super::record::ShownRequest;
+use super::retry::Found;
+use super::retry::Sought;
 
 #[cfg(test)]
 pub(super) mod contract;
@@ -68,23 +70,51 @@ pub struct Opening {
     pub step: Step,
     /// The call as reviewers see it.
     pub request: ShownRequest,
-    /// How the call joins a record that is there.
-    pub join: Change,
+    /// What is looked for before a new record is made.
+    pub sought: Sought,
+    /// What the call is to a record that is there. Asked in the order of [`Found`], and among open
+    /// records of the oldest first, until it is no stranger to one.
+    pub relate: Relate,
     /// How many records of this principal may be pending.
     pub pending_per_principal_max: u64,
     /// How many records of this first rule may be pending.
     pub pending_per_rule_max: u64,
 }
 
+/// What a new call is to a record that is there.
+pub type Relate = Box<dyn Fn(&Approval, Found) -> Result<Related, ApprovalError> + Send + Sync>;
+
+/// What a new call is to a record that is there.
+#[derive(Clone, Debug)]
+pub enum Related {
+    /// It comes to wait for it; this is the record then.
+    Joins(Box<Step>),
+    /// It repeats the call that the record is about, whose fate is sealed; nothing is stored.
+    Repeats,
+    /// It has nothing to do with it.
+    Stranger,
+}
+
 /// What became of an opening.
 #[derive(Clone, Debug)]
 pub struct Opened {
-    /// The record, new or joined.
+    /// The record: new, joined or repeated.
     pub approval: Approval,
-    /// Whether it was there before.
-    pub joined: bool,
-    /// The last event of it.
+    /// Which of them.
+    pub how: How,
+    /// The last event of the change; 0 if nothing has changed.
     pub seq: u64,
+}
+
+/// How an opening came to its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// It was made.
+    New,
+    /// It was there, and the call waits for it now.
+    Joined,
+    /// It was there, and the call comes too late for it.
+    Repeated,
 }
 
 /// What became of a change.
@@ -137,8 +167,8 @@ pub type OnStored = Box<dyn Fn(Vec<Entry>) + Send>;
 /// asked for is done whether or not somebody waits for the answer: it begins with the call, not
 /// when the answer is first polled, in the order of the calls.
 pub trait Store: Send + Sync {
-    /// Stores a new record, or joins one that is open, of the same principal and digest, and has
-    /// no caller.
+    /// Stores a new record, or finds the one that the call belongs to, as [`Opening::relate`] says,
+    /// and remembers the call id with it.
     ///
     /// # Errors
     /// [`ApprovalError::TooManyPending`], or [`ApprovalError::Store`] if nothing could be stored.

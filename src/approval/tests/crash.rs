@@ -32,6 +32,9 @@ fn what_was_under_way_is_unknown_and_does_not_run_again() {
     process.crash(run);
     let process = bench.start();
     assert_eq!(process.state(id), "unknown");
+    // A retry is told; whoever calls later asks anew.
+    assert_eq!(process.repeats(&bench.call()), (id, "unknown".to_owned()));
+    bench.seconds.fetch_add(60, Ordering::Relaxed);
     assert_ne!(process.open(&bench.call()).id(), id);
     process.stop();
     let logged = bench.logged();

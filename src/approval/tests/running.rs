@@ -39,7 +39,9 @@ fn a_run_that_is_dropped_after_something_was_sent_is_unknown() {
     run.sending();
     drop(run);
     assert_eq!(process.until("approval.unknown"), id);
-    // It is not run again: the same call is a new approval.
+    // It is not run again: a retry is told, and the same call later is a new approval.
+    assert_eq!(process.repeats(&bench.call()), (id, "unknown".to_owned()));
+    bench.seconds.fetch_add(60, Ordering::Relaxed);
     let again = process.open(&bench.call());
     assert_ne!(again.id(), id);
     drop(again);

@@ -204,6 +204,7 @@ fn the_strictest_of_each_obligation_wins() {
             irreversible: true,
             credential: Some("reader".to_owned()),
             on_disconnect: OnDisconnect::Withdraw,
+            repeatable: false,
         }
     );
 }

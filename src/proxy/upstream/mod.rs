@@ -26,6 +26,7 @@ use crate::approval::Ending;
 use crate::credentials::Injection;
 use crate::gate::Permit;
 use crate::gate::Permitted;
+use crate::gate::Recording;
 use crate::model::ApprovalId;
 use crate::model::Call;
 use crate::model::Message;
@@ -201,8 +202,8 @@ impl Upstream {
             None => return Err(self.late(permit)),
         };
         tracing::debug!(call.id = %id, status = response.status().as_u16(), "the upstream has answered");
-        permit.end(Ending::Completed { status: response.status().as_u16() });
-        self.pass_on(response, secret.as_ref(), approval, upgrade.filter(|_| websocket))
+        let recording = permit.answered(response.status().as_u16());
+        self.pass_on(response, secret.as_ref(), approval, recording, upgrade.filter(|_| websocket))
     }
 
     /// The request as it goes out: what was decided on, then what we write ourselves, the
@@ -274,12 +275,17 @@ impl Upstream {
         mut response: Response<Incoming>,
         secret: Option<&Injection>,
         approval: Option<ApprovalId>,
+        recording: Option<Recording>,
         downstream: Option<OnUpgrade>,
     ) -> Result<Response<Answer>, Refusal> {
         let switching = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
         let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT).cloned();
         wire::keep_end_to_end_response(response.headers_mut());
         hide(response.headers_mut(), secret);
+        let recording = recording.map(|mut recording| {
+            recording.head(response.status(), response.headers());
+            recording
+        });
         if let Some(id) = approval {
             let value = HeaderValue::try_from(id.to_string()).map_err(|_| internal())?;
             response.headers_mut().insert("approval-id", value);
@@ -287,7 +293,7 @@ impl Upstream {
         }
         if !switching {
             let pause_max = self.timeouts.idle;
-            return Ok(response.map(|incoming| Answer::upstream(incoming, pause_max)));
+            return Ok(response.map(|incoming| Answer::upstream(incoming, pause_max, recording)));
         }
         let (Some(downstream), Some(accepted)) = (downstream, accepted) else {
             let detail = "the upstream switched to a protocol that nobody asked for";

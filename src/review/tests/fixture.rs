@@ -162,6 +162,8 @@ impl Fixture {
                 claim_within: Duration::from_secs(600),
                 pending_per_principal_max: 1_000,
                 pending_per_rule_max: 1_000,
+                denied_for: Duration::from_secs(60),
+                replay_for: Duration::from_secs(60),
             },
             runtime: Handle::current(),
         });
@@ -233,7 +235,7 @@ impl Fixture {
         let policy = Sha256::of(b"policy");
         let digest = call.digest(&policy);
         let decision = DecisionId::new(&self.ids, now);
-        self.approvals.open(NewApproval { call: &call, digest, policy, decision, obligations }).await.unwrap()
+        self.approvals.open(NewApproval { call: &call, digest, policy, decision, obligations }).await.unwrap().held()
     }
 
     /// Sends a request as `who` (`-` is nobody, `agent` the agent's key) and reads the answer.
@@ -339,7 +341,9 @@ fn call(id: CallId, received: Timestamp, path: &str, query: Option<&str>) -> Cal
         context: None,
         resumes: None,
         respond_async: false,
+        attempt: crate::model::Attempt::default(),
         patience: None,
+        hold_for: None,
         source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
     }
 }
@@ -357,6 +361,7 @@ fn obligations() -> HoldObligations {
         irreversible: false,
         credential: None,
         on_disconnect: OnDisconnect::Wait,
+        repeatable: false,
     }
 }
 

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::Condvar;
 use std::sync::Mutex;
 
 /// One request as it arrived.
@@ -23,6 +24,14 @@ pub(crate) struct Received {
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
+    gate: Arc<Gate>,
+}
+
+/// Keeps answers back until the test lets them go.
+#[derive(Default)]
+struct Gate {
+    open: Mutex<bool>,
+    opened: Condvar,
 }
 
 impl Upstream {
@@ -31,14 +40,21 @@ impl Upstream {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let received = Arc::new(Mutex::new(Vec::new()));
-        let shared = Arc::clone(&received);
+        let (shared, gate) = (Arc::clone(&received), Arc::new(Gate::default()));
+        let kept_back = Arc::clone(&gate);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let shared = Arc::clone(&shared);
-                std::thread::spawn(move || drop(serve(&stream, &shared)));
+                let (shared, gate) = (Arc::clone(&shared), Arc::clone(&kept_back));
+                std::thread::spawn(move || drop(serve(&stream, &shared, &gate)));
             }
         });
-        Self { address, received }
+        Self { address, received, gate }
+    }
+
+    /// Lets the answers of `waits` go, from now on.
+    pub(crate) fn release(&self) {
+        *self.gate.open.lock().unwrap() = true;
+        self.gate.opened.notify_all();
     }
 
     /// All that it has received so far.
@@ -71,10 +87,13 @@ impl Received {
     }
 }
 
-fn serve(stream: &TcpStream, log: &Mutex<Vec<Received>>) -> std::io::Result<()> {
+fn serve(stream: &TcpStream, log: &Mutex<Vec<Received>>, gate: &Gate) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     while let Some(request) = read(&mut reader)? {
         log.lock().unwrap().push(request.clone());
+        if request.act() == "waits" {
+            drop(gate.opened.wait_while(gate.open.lock().unwrap(), |open| !*open).unwrap());
+        }
         if !answer(&request, &mut reader, stream)? {
             break;
         }

@@ -240,7 +240,7 @@ fn however_much_was_asked_the_last_question_can_be_answered() {
     assert_eq!(case.ask("ana", "and?"), "!thread-full");
     let call = case.call;
     assert_eq!(case.try_now(Command::Leave { call }), "left");
-    let join = Command::Join { call, reason: Some("because".to_owned()) };
+    let join = Command::Join { call, instead_of: None, reason: Some("because".to_owned()) };
     assert_eq!(case.try_now(join), "joined+answered");
     assert_eq!(case.ask("ana", "and?"), "!thread-full");
     assert_eq!(case.approval.messages.len(), MESSAGES_MAX);

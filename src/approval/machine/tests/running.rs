@@ -10,7 +10,7 @@ fn other() -> CallId {
 fn a_caller_joins_only_where_nobody_waits() {
     let mut case = Case::new("owners=1");
     let (first, second) = (case.call, other());
-    let join = |call| Command::Join { call, reason: None };
+    let join = |call| Command::Join { call, instead_of: None, reason: None };
     assert_eq!(case.try_now(join(second)), "!already-decided");
     assert_eq!(case.try_now(Command::Leave { call: second }), "-");
     assert_eq!(case.try_now(Command::Leave { call: first }), "left");
@@ -31,7 +31,7 @@ fn a_reason_given_on_return_answers_the_question_if_there_is_one() {
         }
         let call = case.call;
         case.try_now(Command::Leave { call });
-        case.try_now(Command::Join { call: other(), reason: reason.map(ToOwned::to_owned) })
+        case.try_now(Command::Join { call: other(), instead_of: None, reason: reason.map(ToOwned::to_owned) })
     };
     assert_eq!(returned(true, Some("because")), "joined+answered");
     assert_eq!(returned(true, Some("  ")), "joined");
@@ -53,9 +53,11 @@ fn an_approved_call_runs_once() {
     assert_eq!(case.try_now(Command::Leave { call: run }), "-");
     assert_eq!(case.deny("ana"), "!already-decided");
     assert_eq!(case.try_now(Command::Finish { run, ending: done() }), "->completed");
-    for again in
-        [Command::Claim { run }, Command::Finish { run, ending: done() }, Command::Join { call: run, reason: None }]
-    {
+    for again in [
+        Command::Claim { run },
+        Command::Finish { run, ending: done() },
+        Command::Join { call: run, instead_of: None, reason: None },
+    ] {
         assert!(case.try_now(again.clone()).starts_with('!'), "{again:?}");
     }
 }
@@ -71,7 +73,7 @@ fn a_claim_that_is_given_back_can_be_made_again_and_for_no_longer_than_before() 
     );
     assert_eq!(case.try_at(57, Command::Claim { run }), "!not-claimable");
     let again = other();
-    assert_eq!(case.try_at(57, Command::Join { call: again, reason: None }), "joined");
+    assert_eq!(case.try_at(57, Command::Join { call: again, instead_of: None, reason: None }), "joined");
     assert_eq!(case.try_at(58, Command::Claim { run: again }), "->forwarding");
     assert_eq!(case.try_at(70, Command::Unclaim { run: again }), "unclaimed");
     assert_eq!(case.try_at(70, Command::Tick), "->lapsed");
@@ -83,7 +85,7 @@ fn a_claim_that_never_came_about_is_a_caller_that_has_left() {
     let run = case.call;
     assert_eq!(case.try_now(Command::Unclaim { run }), "left");
     assert_eq!(case.try_now(Command::Unclaim { run }), "-");
-    assert_eq!(case.try_now(Command::Join { call: other(), reason: None }), "joined");
+    assert_eq!(case.try_now(Command::Join { call: other(), instead_of: None, reason: None }), "joined");
 }
 
 #[test]

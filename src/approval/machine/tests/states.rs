@@ -70,7 +70,7 @@ fn every_command_in_every_state_does_what_this_table_says() {
             ("answer", Command::Answer { by: "deploy-bot".to_owned(), text: "because".to_owned() }),
             ("withdraw", Command::Withdraw { person: person("kim@example.com"), reason: None }),
             ("revoke", Command::Revoke { reason: "policy".to_owned() }),
-            ("join", Command::Join { call: other, reason: None }),
+            ("join", Command::Join { call: other, instead_of: None, reason: None }),
             ("leave", Command::Leave { call: run }),
             ("claim", Command::Claim { run }),
             ("unclaim", Command::Unclaim { run }),

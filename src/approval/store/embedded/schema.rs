@@ -74,14 +74,15 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     connection.execute_batch(SETTINGS).map_err(database)?;
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(database)?;
     match found {
-        0 => connection.execute_batch(TABLES).map_err(database)?,
+        0 => connection.execute_batch(TABLES).and_then(|()| connection.execute_batch(CALLS)).map_err(database)?,
+        1 => connection.execute_batch(CALLS).map_err(database)?,
         VERSION => {}
         _ => return Err(OpenError::Version { path: path.to_owned(), found, known: VERSION }),
     }
     Ok(connection)
 }
 
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// `FULL` makes a commit wait until the disk has it, in WAL mode too.
 const SETTINGS: &str = "
@@ -127,5 +128,23 @@ const TABLES: &str = "
     CREATE INDEX unlogged ON events (seq) WHERE logged = 0;
     CREATE INDEX events_of ON events (approval, seq);
     PRAGMA user_version = 1;
+    COMMIT;
+";
+
+/// What the second form adds: which calls belong to which approval, and when an approval ended.
+/// Those that ended under the first form have nothing to say to a retry any more.
+const CALLS: &str = "
+    BEGIN IMMEDIATE;
+    ALTER TABLE approvals ADD COLUMN ended INTEGER;
+    CREATE INDEX ended_calls ON approvals (principal, digest, ended) WHERE ended IS NOT NULL;
+    CREATE TABLE calls (
+        principal TEXT NOT NULL,
+        call_id TEXT NOT NULL,
+        approval TEXT NOT NULL REFERENCES approvals (id),
+        at INTEGER NOT NULL,
+        PRIMARY KEY (principal, call_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX calls_by_age ON calls (at);
+    PRAGMA user_version = 2;
     COMMIT;
 ";

@@ -85,11 +85,11 @@ async fn a_store_belongs_to_one_process() {
 async fn a_file_of_a_later_version_is_left_alone() {
     let (store, kept) = embedded();
     drop(store);
-    database(&kept.dir).execute_batch("PRAGMA user_version = 2").unwrap();
+    database(&kept.dir).execute_batch("PRAGMA user_version = 3").unwrap();
     let Err(OpenError::Version { found, known, .. }) = open_in(&kept.dir).0 else { panic!("it was opened") };
-    assert_eq!((found, known), (2, 1));
+    assert_eq!((found, known), (3, 2));
     // What cannot be used is not kept from others.
-    database(&kept.dir).execute_batch("PRAGMA user_version = 1").unwrap();
+    database(&kept.dir).execute_batch("PRAGMA user_version = 2").unwrap();
     assert!(open_in(&kept.dir).0.is_ok());
 }
 
