@@ -85,6 +85,7 @@ fn is_retryable(code: RefusalCode) -> bool {
         RefusalCode::BodyTimeout
         | RefusalCode::TooManyPending
         | RefusalCode::StoreUnavailable
+        | RefusalCode::SpoolUnavailable
         | RefusalCode::AuditUnavailable
         | RefusalCode::Draining
         | RefusalCode::Overloaded
@@ -95,6 +96,8 @@ fn is_retryable(code: RefusalCode) -> bool {
         | RefusalCode::Unauthenticated
         | RefusalCode::NoRoute
         | RefusalCode::BodyTooLarge
+        | RefusalCode::UnsupportedCoding
+        | RefusalCode::BodyUndecodable
         | RefusalCode::PolicyDenied
         | RefusalCode::ApprovalDenied
         | RefusalCode::ApprovalExpired
