@@ -84,8 +84,8 @@ impl NewApproval<'_> {
 fn show(request: &HttpRequest) -> ShownRequest {
     let empty = HeaderMap::new();
     let (bytes, trailers): (&[u8], &HeaderMap) = match &request.body {
-        Body::Read { bytes, trailers } => (bytes, trailers),
-        Body::Absent | Body::Unread => (&[], &empty),
+        Body::Read { bytes, trailers } | Body::Encoded { bytes, trailers, .. } => (bytes, trailers),
+        Body::Absent | Body::Unread | Body::Kept { .. } => (&[], &empty),
     };
     let text = std::str::from_utf8(bytes).ok().map(ToOwned::to_owned);
     let base64 = if text.is_none() { Some(STANDARD.encode(bytes)) } else { None };

@@ -171,10 +171,7 @@ impl Gate {
 
 fn held_bytes(call: &Call) -> u32 {
     let Message::Http(request) = &call.message;
-    match &request.body {
-        Body::Read { bytes, .. } => u32::try_from(bytes.len()).unwrap_or(u32::MAX),
-        Body::Absent | Body::Unread => 0,
-    }
+    u32::try_from(request.body.memory_bytes()).unwrap_or(u32::MAX)
 }
 
 /// `input.approval` of the second evaluation.

@@ -11,12 +11,18 @@ mod metrics;
 mod permit;
 mod record;
 mod refuse;
+mod spool;
 
 pub use admit::Gate;
 pub use admit::Parts;
 pub use admit::Settings;
 pub use body::BodySource;
+pub use body::Keep;
 pub use metrics::Metrics;
 pub use permit::Admitted;
 pub use permit::Permit;
 pub use permit::Permitted;
+pub use spool::Spool;
+pub use spool::SpoolError;
+pub use spool::SpoolWriter;
+pub use spool::SpooledBody;

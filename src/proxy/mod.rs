@@ -10,6 +10,7 @@ mod tls;
 mod answer;
 mod connection;
 mod http;
+mod kept;
 mod own;
 mod payload;
 mod sse;
