@@ -87,6 +87,7 @@ pub(super) fn settings() -> Settings {
         claim_within: std::time::Duration::from_secs(50),
         pending_per_principal_max: 100,
         pending_per_rule_max: 100,
+        stored_bytes_total_max: 1 << 30,
     }
 }
 

@@ -24,6 +24,7 @@ use crate::model::CallDigest;
 use crate::model::CallId;
 use crate::model::Clock;
 use crate::model::IdSource;
+use crate::model::KeptBody;
 use crate::model::PersonId;
 
 use super::error::ApprovalError;
@@ -34,6 +35,7 @@ use super::machine::Command;
 use super::machine::Happened;
 use super::machine::NewReview;
 use super::metrics::Metrics;
+use super::new;
 use super::new::NewApproval;
 use super::publisher;
 use super::publisher::Progress;
@@ -62,6 +64,8 @@ pub struct Settings {
     pub pending_per_principal_max: u64,
     /// How many approvals of one rule may be pending.
     pub pending_per_rule_max: u64,
+    /// How many bytes the long bodies of calls that wait may have together.
+    pub stored_bytes_total_max: u64,
 }
 
 /// What the service is made of.
@@ -224,33 +228,40 @@ impl Approvals {
         let id = ApprovalId::new(&self.0.ids, now);
         let settings = self.0.settings.load_full();
         let people = self.people();
-        let call = new.call.id;
+        let (call, body) = (new.call.id, new::long_body(new.call));
         let (approval, request) = new.record(id, now, &settings, &people);
         approval.can_ever_be_approved(&people)?;
         let reason = approval.reason.clone();
         let service = self.clone();
-        let opening = Opening {
-            step: self.step(approval, &[Happened::Created])?,
-            request,
-            join: Box::new(move |current| {
-                let command = Command::Join { call, reason: reason.clone() };
-                service.act(current, command)
-            }),
+        let step = self.step(approval, &[Happened::Created])?;
+        let opening = move || Opening {
+            step: step.clone(),
+            request: request.clone(),
+            join: {
+                let (service, reason) = (service.clone(), reason.clone());
+                Box::new(move |current| service.act(current, Command::Join { call, reason: reason.clone() }))
+            },
             pending_per_principal_max: settings.pending_per_principal_max,
             pending_per_rule_max: settings.pending_per_rule_max,
         };
         // A task of its own: should the caller leave meanwhile, the hold is still made, and its
         // drop says that the caller has left.
         let service = self.clone();
-        let opening = async move { service.open_or_join(id, call, opening).await };
+        let opening = async move { service.open_or_join(id, call, opening, body).await };
         let opened = self.0.tasks.spawn_on(opening, &self.0.runtime);
         opened.await.map_err(|_| ApprovalError::Store("this process is about to stop".to_owned()))?
     }
 
-    async fn open_or_join(&self, id: ApprovalId, call: CallId, opening: Opening) -> Result<Hold, ApprovalError> {
+    async fn open_or_join(
+        &self,
+        id: ApprovalId,
+        call: CallId,
+        opening: impl Fn() -> Opening,
+        body: Option<Arc<dyn KeptBody>>,
+    ) -> Result<Hold, ApprovalError> {
         // Registered before it is stored, so that no review can arrive before somebody listens.
         let woken = self.0.hub.register(id, call, 0);
-        let opened = match self.0.store.open(opening).await {
+        let opened = match self.store_opening(id, opening, body).await {
             Ok(opened) if !opened.joined => {
                 let hold = Hold::new(self.clone(), id, call, woken);
                 self.0.deadline_set.notify_one();
@@ -287,7 +298,11 @@ impl Approvals {
             Verdict::Ask => Command::Ask { person, digest, text: reason.unwrap_or_default(), channel, assurance },
             Verdict::Withdraw => Command::Withdraw { person, reason },
         };
-        let decided = self.change(id, command).await;
+        let readable = if verdict == Verdict::Approve { self.check_readable(id).await } else { Ok(()) };
+        let decided = match readable {
+            Ok(()) => self.change(id, command).await,
+            Err(error) => Err(error),
+        };
         if let Err(error) = &decided {
             self.0.metrics.rejected(error);
         }

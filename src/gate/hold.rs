@@ -22,11 +22,11 @@ use crate::model::Message;
 use crate::model::Refusal;
 
 use super::admit::Gate;
-use super::admit::overloaded;
 use super::admit::set_body;
 use super::body::BodySource;
 use super::permit::Admitted;
 use super::refuse;
+use super::refuse::overloaded;
 
 impl Gate {
     /// Holds `call` until people have decided on it.
@@ -41,8 +41,7 @@ impl Gate {
         let _slot = slot.inspect_err(|refusal| self.note_refused(&call, refusal))?;
         let Message::Http(request) = &call.message;
         if matches!(request.body, Body::Unread) {
-            let max = self.settings.load().hold_bytes_max;
-            let read = body.read(max).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
+            let read = self.keep(&call, body).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
             set_body(&mut call, read);
         }
         let budget = self.held_bytes.try_acquire_many(held_bytes(&call));

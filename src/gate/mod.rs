@@ -7,6 +7,7 @@
 mod admit;
 mod body;
 mod hold;
+mod inspect;
 mod metrics;
 mod permit;
 mod record;

@@ -236,6 +236,7 @@ fn approval_settings(config: &Config) -> approval::Settings {
         claim_within: config.approvals.claim_within.get(),
         pending_per_principal_max: config.limits.pending_per_principal_max.get().into(),
         pending_per_rule_max: config.limits.pending_per_rule_max.get().into(),
+        stored_bytes_total_max: config.limits.stored_bytes_total_max.get(),
     }
 }
 

@@ -58,6 +58,8 @@ macro_rules! suite {
             events_are_told_again_after_any_place
             whoever_was_left_behind_is_found
             what_was_asked_for_is_done_though_nobody_waits
+            a_long_body_comes_before_its_record_and_goes_with_it
+            long_bodies_take_no_more_room_than_they_may
         }
     };
 }
@@ -470,4 +472,58 @@ pub(in crate::approval) async fn what_was_asked_for_is_done_though_nobody_waits(
     drop(bench.store.mark_logged(waiting.iter().map(|entry| entry.seq).collect()));
     bench.change(approval.id, Command::Leave { call: joined.approval.caller.unwrap() }).await.unwrap();
     assert_eq!(bench.store.unlogged().await.unwrap().len(), 1);
+}
+
+/// Makes the call of an opening one with a body of this length that does not stand in its request.
+fn lengthen(mut opening: Opening, length: u64) -> Opening {
+    opening.request = ShownRequest { body_bytes: length, body_text: None, body_base64: None, ..opening.request };
+    opening
+}
+
+fn body_piece(id: ApprovalId, number: u64, text: &'static str, total: u64) -> BodyPiece {
+    BodyPiece { id, number, bytes: Bytes::from_static(text.as_bytes()), total, bytes_total_max: 20 }
+}
+
+pub(in crate::approval) async fn a_long_body_comes_before_its_record_and_goes_with_it(bench: Bench) {
+    let store = Arc::clone(&bench.store);
+    let opening = || lengthen(bench.opening("deploy-bot", "export"), 9);
+    // Without the body, or with a part of it, there is no record.
+    let first = opening();
+    let id = first.step.approval.id;
+    let again = Opening { step: first.step.clone(), request: first.request.clone(), ..opening() };
+    assert_eq!(store.open(first).await.unwrap_err(), ApprovalError::BodyNotStored(id));
+    store.put_body(body_piece(id, 0, "hello", 9)).await.unwrap();
+    let third = Opening { step: again.step.clone(), request: again.request.clone(), ..opening() };
+    assert_eq!(store.open(again).await.unwrap_err(), ApprovalError::BodyNotStored(id));
+    assert_eq!((store.pending().await.unwrap(), store.body_bytes(id).await.unwrap()), (0, 5));
+    store.put_body(body_piece(id, 1, " you", 9)).await.unwrap();
+    let approval = store.open(third).await.unwrap().approval;
+    assert_eq!(store.body_piece(id, 0).await.unwrap().as_deref(), Some(&b"hello"[..]));
+    assert_eq!(store.body_piece(id, 1).await.unwrap().as_deref(), Some(&b" you"[..]));
+    assert_eq!(store.body_piece(id, 2).await.unwrap(), None);
+    // It belongs to the record now.
+    store.drop_body(id).await.unwrap();
+    bench.approve(&approval).await;
+    let call = approval.caller.unwrap();
+    bench.change(id, Command::Claim { run: call }).await.unwrap();
+    assert_eq!((bench.read(id).await.state.name(), store.body_bytes(id).await.unwrap()), ("forwarding", 9));
+    bench.change(id, Command::Finish { run: call, ending: Ending::Completed { status: 200 } }).await.unwrap();
+    assert_eq!((store.body_bytes(id).await.unwrap(), store.body_piece(id, 0).await.unwrap()), (0, None));
+    assert_eq!(store.request(id).await.unwrap().unwrap().body_bytes, 9);
+}
+
+pub(in crate::approval) async fn long_bodies_take_no_more_room_than_they_may(bench: Bench) {
+    let store = Arc::clone(&bench.store);
+    let [first, second] = [(); 2].map(|()| bench.opening("deploy-bot", "export").step.approval.id);
+    // The first piece takes the room for all.
+    store.put_body(body_piece(first, 0, "a", 15)).await.unwrap();
+    let refused = store.put_body(body_piece(second, 0, "a", 6)).await.unwrap_err();
+    assert_eq!(refused, ApprovalError::BodiesFull { bytes: 15, max: 20 });
+    assert_eq!(store.body_bytes(second).await.unwrap(), 0);
+    store.put_body(body_piece(second, 0, "a", 5)).await.unwrap();
+    store.drop_body(first).await.unwrap();
+    assert_eq!(store.body_bytes(first).await.unwrap(), 0);
+    // A piece of what is not there has no place.
+    assert!(store.put_body(body_piece(first, 1, "a", 15)).await.is_err());
+    store.put_body(body_piece(first, 0, "a", 15)).await.unwrap();
 }

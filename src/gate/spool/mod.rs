@@ -28,6 +28,7 @@ use aws_lc_rs::aead::Nonce;
 use aws_lc_rs::aead::UnboundKey;
 use bytes::Bytes;
 use bytes::BytesMut;
+use prometheus::IntGauge;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
@@ -40,7 +41,8 @@ use crate::model::RefusalCode;
 use crate::model::Sha256;
 use crate::model::Sha256Hasher;
 
-use super::admit::overloaded;
+use super::metrics::Metrics;
+use super::refuse::overloaded;
 
 /// Where long bodies go. One for all cores.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub struct Spool {
     bytes_total_max: usize,
     /// The bytes that still fit.
     room: Arc<Semaphore>,
+    /// The bytes that are there.
+    gauge: IntGauge,
 }
 
 /// Why a body cannot be put there.
@@ -94,17 +98,13 @@ impl Spool {
     ///
     /// # Errors
     /// The system's, if no file can be made there.
-    pub fn open(folder: &Path, bytes_total_max: usize) -> Result<Self, SpoolError> {
+    pub fn open(folder: &Path, bytes_total_max: usize, metrics: &Metrics) -> Result<Self, SpoolError> {
         let failed = |source| SpoolError::Folder { folder: folder.to_owned(), source };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
         tempfile::tempfile_in(folder).map_err(failed)?;
         let bytes_total_max = bytes_total_max.min(Semaphore::MAX_PERMITS);
-        Ok(Self { folder: folder.to_owned(), bytes_total_max, room: Arc::new(Semaphore::new(bytes_total_max)) })
-    }
-
-    /// How many bytes are in it.
-    pub fn bytes(&self) -> usize {
-        self.bytes_total_max - self.room.available_permits()
+        let room = Arc::new(Semaphore::new(bytes_total_max));
+        Ok(Self { folder: folder.to_owned(), bytes_total_max, room, gauge: metrics.spooled.clone() })
     }
 
     /// Begins a body. What was written is gone if the answer is dropped.
@@ -128,14 +128,28 @@ impl Spool {
         Ok(file)
     }
 
-    fn take_room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, SpoolError> {
+    fn take_room(&self, bytes: usize) -> Result<Room, SpoolError> {
         let full = SpoolError::Full(self.bytes_total_max);
         let Ok(count) = u32::try_from(bytes) else { return Err(full) };
-        Arc::clone(&self.room).try_acquire_many_owned(count).map_err(|_| full)
+        let permit = Arc::clone(&self.room).try_acquire_many_owned(count).map_err(|_| full)?;
+        self.gauge.add(count.into());
+        Ok(Room { permit, gauge: self.gauge.clone() })
     }
 
     fn failed(&self, source: io::Error) -> SpoolError {
         SpoolError::Folder { folder: self.folder.clone(), source }
+    }
+}
+
+/// Room that is taken, until it is dropped.
+struct Room {
+    permit: OwnedSemaphorePermit,
+    gauge: IntGauge,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.gauge.sub(i64::try_from(self.permit.num_permits()).unwrap_or(i64::MAX));
     }
 }
 
@@ -201,7 +215,7 @@ struct Sealer {
     hasher: Sha256Hasher,
     pieces: u64,
     bytes: u64,
-    room: Option<OwnedSemaphorePermit>,
+    room: Vec<Room>,
 }
 
 impl std::fmt::Debug for Sealer {
@@ -216,15 +230,11 @@ impl Sealer {
         aws_lc_rs::rand::fill(key.as_mut()).map_err(|_| SpoolError::Cipher)?;
         let key = UnboundKey::new(&AES_256_GCM, key.as_ref()).map_err(|_| SpoolError::Cipher)?;
         let (key, hasher) = (LessSafeKey::new(key), Sha256Hasher::new());
-        Ok(Self { spool, file, key, hasher, pieces: 0, bytes: 0, room: None })
+        Ok(Self { spool, file, key, hasher, pieces: 0, bytes: 0, room: Vec::new() })
     }
 
     fn seal(&mut self, piece: BytesMut, ending: Ending) -> Result<(), SpoolError> {
-        let room = self.spool.take_room(piece.len())?;
-        match &mut self.room {
-            Some(taken) => taken.merge(room),
-            None => self.room = Some(room),
-        }
+        self.room.push(self.spool.take_room(piece.len())?);
         self.hasher.update(&piece);
         self.bytes += piece.len() as u64;
         let mut sealed = Vec::with_capacity(PIECE_BYTES + TAG_BYTES);
@@ -250,7 +260,7 @@ pub struct SpooledBody {
     pieces: u64,
     bytes: u64,
     sha256: Sha256,
-    _room: Option<OwnedSemaphorePermit>,
+    _room: Vec<Room>,
 }
 
 impl std::fmt::Debug for SpooledBody {

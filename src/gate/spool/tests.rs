@@ -9,6 +9,10 @@ use crate::model::BodyReader;
 
 const ROOM: usize = 8 << 20;
 
+fn metrics() -> Metrics {
+    Metrics::new(&prometheus::Registry::new()).unwrap()
+}
+
 struct Place {
     dir: tempfile::TempDir,
     spool: Arc<Spool>,
@@ -16,7 +20,7 @@ struct Place {
 
 fn place_of(bytes_total_max: usize) -> Place {
     let dir = tempfile::tempdir().unwrap();
-    let spool = Arc::new(Spool::open(&dir.path().join("data/spool"), bytes_total_max).unwrap());
+    let spool = Arc::new(Spool::open(&dir.path().join("data/spool"), bytes_total_max, &metrics()).unwrap());
     Place { dir, spool }
 }
 
@@ -56,7 +60,7 @@ async fn lengths_around_the_edges_of_pieces_come_back() {
         assert_eq!((body.bytes(), body.sha256()), (length as u64, Sha256::of(&bytes)));
         assert!(read(body) == Ok(bytes), "{length}");
     }
-    assert_eq!(spool.bytes(), 0);
+    assert_eq!(spool.gauge.get(), 0);
 }
 
 proptest! {
@@ -140,18 +144,19 @@ async fn the_room_is_shared_and_given_back() {
     let Place { dir: _dir, spool } = place_of(3 * PIECE_BYTES);
     let two = noise(2 * PIECE_BYTES, 1);
     let first = keep(&spool, &[&two]).await.unwrap();
-    assert_eq!(spool.bytes(), two.len());
+    assert_eq!(spool.gauge.get(), two.len() as i64);
     assert!(matches!(keep(&spool, &[&two]).await, Err(SpoolError::Full(_))));
     // What did not fit has left no trace.
-    assert_eq!(spool.bytes(), two.len());
+    assert_eq!(spool.gauge.get(), two.len() as i64);
     let third = keep(&spool, &[&two[..PIECE_BYTES]]).await.unwrap();
+    assert_eq!(spool.room.available_permits(), 0);
     drop((first, third));
-    assert_eq!(spool.bytes(), 0);
+    assert_eq!(spool.gauge.get(), 0);
     // One that is given up in the middle takes up nothing either.
     let mut writer = spool.begin().await.unwrap();
     writer.write(&two).await.unwrap();
     drop(writer);
-    assert_eq!(spool.bytes(), 0);
+    assert_eq!(spool.gauge.get(), 0);
     keep(&spool, &[&two]).await.unwrap();
 }
 
@@ -167,7 +172,7 @@ async fn a_disk_that_is_full_is_an_error_and_ends_the_body() {
     assert_eq!(source.kind(), io::ErrorKind::StorageFull);
     assert!(writer.write(&noise(2 * PIECE_BYTES, 1)).await.is_err());
     assert!(writer.finish().await.is_err());
-    assert_eq!(spool.bytes(), 0);
+    assert_eq!(spool.gauge.get(), 0);
 }
 
 #[tokio::test]
@@ -176,5 +181,5 @@ async fn a_folder_that_is_gone_or_none_is_an_error() {
     std::fs::remove_dir_all(dir.path().join("data")).unwrap();
     assert!(matches!(spool.begin().await, Err(SpoolError::Folder { .. })));
     std::fs::write(dir.path().join("file"), "").unwrap();
-    assert!(matches!(Spool::open(&dir.path().join("file/spool"), ROOM), Err(SpoolError::Folder { .. })));
+    assert!(matches!(Spool::open(&dir.path().join("file/spool"), ROOM, &metrics()), Err(SpoolError::Folder { .. })));
 }
