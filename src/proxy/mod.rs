@@ -10,9 +10,9 @@ mod tls;
 mod answer;
 mod connection;
 mod http;
-mod kept;
 mod own;
 mod payload;
+mod readback;
 mod sse;
 
 mod route;

@@ -29,8 +29,8 @@ use crate::model::Refusal;
 use crate::model::RefusalCode;
 use crate::wire;
 
-use super::kept::Damage;
-use super::kept::KeptPayload;
+use super::readback::Damage;
+use super::readback::KeptPayload;
 use super::sse::HeldFlag;
 
 /// The body as it comes from the agent, until somebody reads it or it is sent on.
