@@ -272,7 +272,7 @@ async fn a_long_body_is_read_from_the_command_line() {
 
 /// What a body may cost in memory, whatever its length: buffers on both sides of the proxy, a few
 /// pieces, the caches of the store, and what the allocator keeps.
-const GROWTH_MAX: usize = 24 << 20;
+const GROWTH_MAX: usize = 16 << 20;
 
 /// Of 1 MiB each.
 const UPLOAD_PIECES: usize = 200;

@@ -1,3 +1,5 @@
+//! What of a body counts, and in which form.
+
 use super::*;
 
 #[test]
