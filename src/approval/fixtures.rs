@@ -91,6 +91,7 @@ pub(super) fn settings() -> Settings {
         pending_per_rule_max: 100,
         denied_for: std::time::Duration::from_secs(60),
         replay_for: std::time::Duration::from_secs(60),
+        stored_bytes_total_max: 1 << 30,
     }
 }
 

@@ -24,6 +24,7 @@ use crate::model::CallDigest;
 use crate::model::CallId;
 use crate::model::Clock;
 use crate::model::IdSource;
+use crate::model::KeptBody;
 use crate::model::PersonId;
 
 use super::error::ApprovalError;
@@ -34,6 +35,7 @@ use super::machine::Command;
 use super::machine::Happened;
 use super::machine::NewReview;
 use super::metrics::Metrics;
+use super::new;
 use super::new::NewApproval;
 use super::publisher;
 use super::publisher::Progress;
@@ -72,6 +74,8 @@ pub struct Settings {
     pub denied_for: Duration,
     /// For how long an answer is kept for attempts at its call that come too late.
     pub replay_for: Duration,
+    /// How many bytes the long bodies of calls that wait may have together.
+    pub stored_bytes_total_max: u64,
 }
 
 /// What became of a call that is to be held.
@@ -254,7 +258,7 @@ impl Approvals {
         let id = ApprovalId::new(&self.0.ids, now);
         let settings = self.0.settings.load_full();
         let people = self.people();
-        let call = new.call.id;
+        let (call, body) = (new.call.id, new::long_body(new.call));
         let sought = Sought {
             principal: new.call.principal.id.clone(),
             digest: new.digest,
@@ -267,19 +271,23 @@ impl Approvals {
         let (approval, request) = new.record(id, now, &settings, &people);
         approval.can_ever_be_approved(&people)?;
         let reason = approval.reason.clone();
-        let (service, seeker) = (self.clone(), sought.clone());
-        let opening = Opening {
-            step: self.step(approval, &[Happened::Created])?,
-            request,
-            sought,
-            relate: Box::new(move |current, found| service.relate(current, found, &seeker, call, reason.as_ref())),
+        let service = self.clone();
+        let step = self.step(approval, &[Happened::Created])?;
+        let opening = move || Opening {
+            step: step.clone(),
+            request: request.clone(),
+            sought: sought.clone(),
+            relate: {
+                let (service, sought, reason) = (service.clone(), sought.clone(), reason.clone());
+                Box::new(move |current, found| service.relate(current, found, &sought, call, reason.as_ref()))
+            },
             pending_per_principal_max: settings.pending_per_principal_max,
             pending_per_rule_max: settings.pending_per_rule_max,
         };
         // A task of its own: should the caller leave meanwhile, the hold is still made, and its
         // drop says that the caller has left.
         let service = self.clone();
-        let opening = async move { service.open_or_join(id, call, opening).await };
+        let opening = async move { service.open_or_join(id, call, opening, body).await };
         let opened = self.0.tasks.spawn_on(opening, &self.0.runtime);
         opened.await.map_err(|_| ApprovalError::Store("this process is about to stop".to_owned()))?
     }
@@ -304,14 +312,20 @@ impl Approvals {
         }
     }
 
-    async fn open_or_join(&self, id: ApprovalId, call: CallId, opening: Opening) -> Result<Opened, ApprovalError> {
-        let digest = opening.sought.digest;
-        if opening.sought.attempt.of.is_none() {
-            self.0.hub.until_alone(digest, TWIN_PATIENCE).await;
+    async fn open_or_join(
+        &self,
+        id: ApprovalId,
+        call: CallId,
+        opening: impl Fn() -> Opening,
+        body: Option<Arc<dyn KeptBody>>,
+    ) -> Result<Opened, ApprovalError> {
+        let sought = opening().sought;
+        if sought.attempt.of.is_none() {
+            self.0.hub.until_alone(sought.digest, TWIN_PATIENCE).await;
         }
         // Registered before it is stored, so that no review can arrive before somebody listens.
-        let woken = self.0.hub.register(id, call, digest, 0);
-        let opened = match self.0.store.open(opening).await {
+        let woken = self.0.hub.register(id, call, sought.digest, 0);
+        let opened = match self.store_opening(id, opening, body).await {
             Ok(opened) if opened.how == How::New => {
                 let hold = Hold::new(self.clone(), id, call, woken);
                 self.0.deadline_set.notify_one();
@@ -327,7 +341,7 @@ impl Approvals {
             return Ok(Opened::Repeats(Box::new(opened.approval)));
         }
         let (id, version) = (opened.approval.id, opened.approval.version);
-        let mut hold = Hold::new(self.clone(), id, call, self.0.hub.register(id, call, digest, version));
+        let mut hold = Hold::new(self.clone(), id, call, self.0.hub.register(id, call, sought.digest, version));
         self.published(opened.seq).await?;
         // Registered first, read second: nothing can have slipped between.
         let current = self.0.store.read(id).await?.ok_or(ApprovalError::NotFound(id))?;
@@ -351,7 +365,11 @@ impl Approvals {
             Verdict::Ask => Command::Ask { person, digest, text: reason.unwrap_or_default(), channel, assurance },
             Verdict::Withdraw => Command::Withdraw { person, reason },
         };
-        let decided = self.change(id, command).await;
+        let readable = if verdict == Verdict::Approve { self.check_readable(id).await } else { Ok(()) };
+        let decided = match readable {
+            Ok(()) => self.change(id, command).await,
+            Err(error) => Err(error),
+        };
         if let Err(error) = &decided {
             self.0.metrics.rejected(error);
         }

@@ -17,20 +17,21 @@ use crate::model::Effect;
 use crate::model::IdSource;
 use crate::model::Message;
 use crate::model::Refusal;
-use crate::model::RefusalCode;
 use crate::policy::Policy;
 
 use super::body::BodySource;
+use super::inspect::DECODING_MAX;
 use super::metrics::Metrics;
 use super::permit::Admission;
 use super::permit::Admitted;
 use super::refuse;
 use super::replay::Replays;
+use super::spool::Spool;
 
 /// Limits of this room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The longest body that a policy looks at.
+    /// The longest body that a policy looks at, and that a held call has in memory.
     pub inspect_bytes_max: u64,
     /// The longest body of a call that is held.
     pub hold_bytes_max: u64,
@@ -62,8 +63,10 @@ pub struct Parts {
     pub settings: Settings,
     /// How many calls may be held at once.
     pub held_calls_max: usize,
-    /// How many bytes of bodies may be held at once.
+    /// How many bytes of bodies may be held in memory at once.
     pub held_bytes_total_max: usize,
+    /// Where longer bodies of held calls are meanwhile.
+    pub spool: Spool,
 }
 
 /// The gate. One for all cores.
@@ -79,6 +82,8 @@ pub struct Gate {
     pub(super) held_calls: Semaphore,
     pub(super) held_bytes: Semaphore,
     pub(super) replays: Replays,
+    pub(super) spool: Arc<Spool>,
+    pub(super) decoding: Semaphore,
 }
 
 impl std::fmt::Debug for Gate {
@@ -102,6 +107,8 @@ impl Gate {
             held_calls: Semaphore::new(parts.held_calls_max.min(Semaphore::MAX_PERMITS)),
             held_bytes: Semaphore::new(parts.held_bytes_total_max.min(Semaphore::MAX_PERMITS)),
             replays: Replays::default(),
+            spool: Arc::new(parts.spool),
+            decoding: Semaphore::new(DECODING_MAX),
         }
     }
 
@@ -134,8 +141,7 @@ impl Gate {
         if !body.is_present() {
             set_body(&mut call, Body::Absent);
         } else if policy.reads_body() {
-            let max = self.settings.load().inspect_bytes_max;
-            let read = body.read(max).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
+            let read = self.inspect(&call, body).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
             set_body(&mut call, read);
         }
         let decision = self.decide(&policy, &call)?;
@@ -190,11 +196,3 @@ pub(super) fn set_body(call: &mut Call, body: Body) {
     let Message::Http(request) = &mut call.message;
     request.body = body;
 }
-
-/// Too much is held already.
-pub(super) fn overloaded(what: &str) -> Refusal {
-    Refusal::new(RefusalCode::Overloaded, format!("{what}; try again later"))
-        .retry_after(Duration::from_secs(RETRY_AFTER_SECONDS))
-}
-
-const RETRY_AFTER_SECONDS: u64 = 30;

@@ -21,12 +21,12 @@ use crate::model::Message;
 use crate::model::Refusal;
 
 use super::admit::Gate;
-use super::admit::overloaded;
 use super::admit::set_body;
 use super::body::BodySource;
 use super::permit::Admission;
 use super::permit::Admitted;
 use super::refuse;
+use super::refuse::overloaded;
 use super::repeat::Place;
 
 impl Gate {
@@ -42,8 +42,7 @@ impl Gate {
         let _slot = slot.inspect_err(|refusal| self.note_refused(&call, refusal))?;
         let Message::Http(request) = &call.message;
         if matches!(request.body, Body::Unread) {
-            let max = self.settings.load().hold_bytes_max;
-            let read = body.read(max).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
+            let read = self.keep(&call, body).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
             set_body(&mut call, read);
         }
         let budget = self.held_bytes.try_acquire_many(held_bytes(&call));
@@ -172,10 +171,7 @@ impl Gate {
 
 fn held_bytes(call: &Call) -> u32 {
     let Message::Http(request) = &call.message;
-    match &request.body {
-        Body::Read { bytes, .. } => u32::try_from(bytes.len()).unwrap_or(u32::MAX),
-        Body::Absent | Body::Unread => 0,
-    }
+    u32::try_from(request.body.memory_bytes()).unwrap_or(u32::MAX)
 }
 
 /// `input.approval` of the second evaluation.

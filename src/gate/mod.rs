@@ -7,17 +7,20 @@
 mod admit;
 mod body;
 mod hold;
+mod inspect;
 mod metrics;
 mod permit;
 mod record;
 mod refuse;
 mod repeat;
 mod replay;
+mod spool;
 
 pub use admit::Gate;
 pub use admit::Parts;
 pub use admit::Settings;
 pub use body::BodySource;
+pub use body::Keep;
 pub use metrics::Metrics;
 pub use permit::Admission;
 pub use permit::Admitted;
@@ -25,3 +28,7 @@ pub use permit::Permit;
 pub use permit::Permitted;
 pub use replay::Kept;
 pub use replay::Recording;
+pub use spool::Spool;
+pub use spool::SpoolError;
+pub use spool::SpoolWriter;
+pub use spool::SpooledBody;

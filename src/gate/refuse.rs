@@ -152,7 +152,12 @@ pub(super) fn not_held(error: &ApprovalError) -> Refusal {
                 .retry_after(RETRY_LATER)
         }
         ApprovalError::Audit(cause) => audit_unavailable(cause),
+        ApprovalError::BodiesFull { .. } => {
+            overloaded("the long bodies of calls that wait for approval take up all the room there is for them")
+        }
         ApprovalError::Store(_)
+        | ApprovalError::BodyNotStored(_)
+        | ApprovalError::BodyGone(_)
         | ApprovalError::NotFound(_)
         | ApprovalError::DigestMismatch { .. }
         | ApprovalError::OwnRequest { .. }
@@ -183,5 +188,12 @@ pub(super) fn not_claimed(id: ApprovalId, error: &ApprovalError) -> Refusal {
     }
 }
 
+/// Too much is held already.
+pub(super) fn overloaded(what: &str) -> Refusal {
+    Refusal::new(RefusalCode::Overloaded, format!("{what}; try again later")).retry_after(RETRY_WHEN_DECIDED)
+}
+
+/// Some are decided by then.
+const RETRY_WHEN_DECIDED: Duration = Duration::from_secs(30);
 const RETRY_SOON: Duration = Duration::from_secs(5);
 const RETRY_LATER: Duration = Duration::from_secs(60);

@@ -13,6 +13,7 @@ mod connection;
 mod http;
 mod own;
 mod payload;
+mod readback;
 mod sse;
 
 mod route;

@@ -239,6 +239,7 @@ fn approval_settings(config: &Config) -> approval::Settings {
         pending_per_rule_max: config.limits.pending_per_rule_max.get().into(),
         denied_for: config.approvals.denied_for.get(),
         replay_for: config.approvals.replay_for.get(),
+        stored_bytes_total_max: config.limits.stored_bytes_total_max.get(),
     }
 }
 

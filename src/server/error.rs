@@ -9,6 +9,7 @@ use crate::audit;
 use crate::classify::OpenApiError;
 use crate::config::ConfigError;
 use crate::credentials::CredentialError;
+use crate::gate::SpoolError;
 use crate::identity::KeySetError;
 use crate::identity::PeopleError;
 use crate::identity::key::KeyError;
@@ -85,6 +86,9 @@ pub enum ServerError {
     /// The store cannot be opened.
     #[error("the approval store cannot be opened")]
     Store(#[from] StoreError),
+    /// The folder for long bodies cannot be used.
+    #[error("long bodies of held calls cannot be kept")]
+    Spool(#[from] SpoolError),
     /// What was left behind cannot be brought to an end.
     #[error("the approvals cannot be used")]
     Approvals(#[from] ApprovalError),

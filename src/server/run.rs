@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::config::ConfigError;
 use crate::gate;
 use crate::gate::Gate;
+use crate::gate::Spool;
 use crate::identity::AuthMetrics;
 use crate::model::Clock;
 use crate::model::IdSource;
@@ -122,6 +123,8 @@ async fn run(
     journal.policy_loaded(loaded.policy.digest());
 
     // What decides, then what listens.
+    let gate_metrics = gate::Metrics::new(&registry)?;
+    let spool = Spool::open(&config.spool_path(), config.limits.spooled_bytes_total_max.as_usize(), &gate_metrics)?;
     let gate = Arc::new(Gate::new(gate::Parts {
         policy: loaded.policy,
         approvals: approvals.clone(),
@@ -129,10 +132,11 @@ async fn run(
         clock: clock.clone(),
         ids: Arc::clone(&ids),
         instance,
-        metrics: gate::Metrics::new(&registry)?,
+        metrics: gate_metrics,
         settings: loaded.gate,
         held_calls_max: to_usize(config.limits.held_calls_max.get()),
         held_bytes_total_max: config.limits.held_bytes_total_max.as_usize(),
+        spool,
     }));
     let limits = limits(&config);
     let shared = Arc::new(Shared {

@@ -5,6 +5,7 @@ use http::HeaderName;
 use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
+use http::header::ACCEPT_ENCODING;
 use http::header::CACHE_CONTROL;
 use http::header::CONTENT_TYPE;
 use http::header::RETRY_AFTER;
@@ -43,6 +44,10 @@ pub fn problem(refusal: &Refusal, call: Option<CallId>) -> Response<Bytes> {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"holdpoint\""));
+    }
+    if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        // What would have been taken (RFC 9110 §15.5.16).
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate, br, zstd"));
     }
     if !retryable {
         headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
@@ -85,6 +90,7 @@ fn is_retryable(code: RefusalCode) -> bool {
         RefusalCode::BodyTimeout
         | RefusalCode::TooManyPending
         | RefusalCode::StoreUnavailable
+        | RefusalCode::SpoolUnavailable
         | RefusalCode::AuditUnavailable
         | RefusalCode::Draining
         | RefusalCode::Overloaded
@@ -95,6 +101,8 @@ fn is_retryable(code: RefusalCode) -> bool {
         | RefusalCode::Unauthenticated
         | RefusalCode::NoRoute
         | RefusalCode::BodyTooLarge
+        | RefusalCode::UnsupportedCoding
+        | RefusalCode::BodyUndecodable
         | RefusalCode::PolicyDenied
         | RefusalCode::ApprovalDenied
         | RefusalCode::ApprovalExpired

@@ -237,6 +237,8 @@ impl World {
 
     /// Whatever is approved can be had by the next call of the same kind that nobody else waits for.
     fn nothing_is_lost(&mut self) {
+        // What was given back too late to be claimed lapses first.
+        self.act(Act::Wait(0));
         let waiting = |record: &&Approval| matches!(record.state, State::Approved { .. }) && record.caller.is_none();
         let approved = self.records.iter().filter(waiting).count();
         // Each call takes one, and none asks anybody anew.

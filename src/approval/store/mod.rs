@@ -7,6 +7,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::audit::Leaf;
 use crate::model::ApprovalId;
 use crate::model::Timestamp;
@@ -95,6 +97,22 @@ pub enum Related {
     Stranger,
 }
 
+/// One piece of a body that does not stand in its request. The pieces come one after the other,
+/// before the record that they belong to.
+#[derive(Clone, Debug)]
+pub struct BodyPiece {
+    /// The record that the body will belong to.
+    pub id: ApprovalId,
+    /// Its place among the pieces, from 0.
+    pub number: u64,
+    /// The piece.
+    pub bytes: Bytes,
+    /// How many bytes the whole body has.
+    pub total: u64,
+    /// How many bytes all bodies together may have.
+    pub bytes_total_max: u64,
+}
+
 /// What became of an opening.
 #[derive(Clone, Debug)]
 pub struct Opened {
@@ -171,7 +189,9 @@ pub trait Store: Send + Sync {
     /// and remembers the call id with it.
     ///
     /// # Errors
-    /// [`ApprovalError::TooManyPending`], or [`ApprovalError::Store`] if nothing could be stored.
+    /// [`ApprovalError::TooManyPending`]; [`ApprovalError::BodyNotStored`] if there is nothing to
+    /// join and the record's body has not been stored whole; or [`ApprovalError::Store`] if nothing
+    /// could be stored.
     fn open(&self, opening: Opening) -> Answer<Opened>;
 
     /// Changes one record.
@@ -191,6 +211,31 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`ApprovalError::Store`].
     fn request(&self, id: ApprovalId) -> Answer<Option<ShownRequest>>;
+
+    /// Stores a piece of a body. It is kept until its record is over; [`Self::open`] says whether
+    /// there is one.
+    ///
+    /// # Errors
+    /// [`ApprovalError::BodiesFull`], or [`ApprovalError::Store`].
+    fn put_body(&self, piece: BodyPiece) -> Answer<()>;
+
+    /// Removes the body of a record that is not stored; any other stays.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn drop_body(&self, id: ApprovalId) -> Answer<()>;
+
+    /// Reads one piece of a body; `None` if it is not there.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn body_piece(&self, id: ApprovalId, number: u64) -> Answer<Option<Bytes>>;
+
+    /// How many bytes of a body are there.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn body_bytes(&self, id: ApprovalId) -> Answer<u64>;
 
     /// Lists records, newest first.
     ///

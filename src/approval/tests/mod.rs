@@ -40,6 +40,7 @@ use super::store::Query;
 use super::store::Store;
 use super::*;
 
+mod bodies;
 mod crash;
 mod forged;
 mod holding;

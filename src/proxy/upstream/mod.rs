@@ -29,6 +29,7 @@ use crate::gate::Permitted;
 use crate::gate::Recording;
 use crate::model::ApprovalId;
 use crate::model::Call;
+use crate::model::KeptBodyError;
 use crate::model::Message;
 use crate::model::Refusal;
 use crate::model::RefusalCode;
@@ -188,7 +189,7 @@ impl Upstream {
         };
         let approval = permit.approval();
         let websocket = request.headers().contains_key(header::UPGRADE);
-        let last = request.body().last_byte();
+        let (last, damage) = (request.body().last_byte(), request.body().damage());
         let exchange = async {
             match (dedicated, self.cores.get(core).or(self.cores.first())) {
                 (Some(dedicated), _) => dedicated.send(request).await.map_err(SendError::Dedicated),
@@ -198,7 +199,12 @@ impl Upstream {
         };
         let response = match in_time(exchange, last, self.timeouts.response).await {
             Some(Ok(response)) => response,
-            Some(Err(error)) => return Err(self.broken(permit, &error)),
+            Some(Err(error)) => {
+                return Err(match damage.reason() {
+                    Some(reason) => self.not_whole(permit, reason),
+                    None => self.broken(permit, &error),
+                });
+            }
             None => return Err(self.late(permit)),
         };
         tracing::debug!(call.id = %id, status = response.status().as_u16(), "the upstream has answered");
@@ -260,6 +266,16 @@ impl Upstream {
             Refusal::new(RefusalCode::UpstreamBroke, detail)
         };
         about(refusal, approval).decided(decision)
+    }
+
+    /// What was kept of the body is not what was decided on, so its end was not sent.
+    fn not_whole(&self, permit: Permit, reason: &KeptBodyError) -> Refusal {
+        let (approval, decision) = (permit.approval(), permit.decision());
+        tracing::error!(upstream = %self.authority, decision.id = %decision, %reason, "a call was cut off while it was sent");
+        permit.end(Ending::Unknown { reason: format!("{reason}; the end of the call was not sent") });
+        let detail = "the body of this call could not be read back as it was, so its end was not sent; what the \
+                      upstream made of the rest is not known";
+        about(Refusal::new(RefusalCode::Internal, detail), approval).decided(decision)
     }
 
     fn late(&self, permit: Permit) -> Refusal {

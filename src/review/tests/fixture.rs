@@ -35,6 +35,7 @@ use crate::approval::NewApproval;
 use crate::approval::Parts;
 use crate::approval::ShownRequest;
 use crate::approval::store::Answer;
+use crate::approval::store::BodyPiece;
 use crate::approval::store::Change;
 use crate::approval::store::Changed;
 use crate::approval::store::Embedded;
@@ -162,8 +163,9 @@ impl Fixture {
                 claim_within: Duration::from_secs(600),
                 pending_per_principal_max: 1_000,
                 pending_per_rule_max: 1_000,
-                denied_for: Duration::from_secs(60),
+                denied_for: Duration::ZERO,
                 replay_for: Duration::from_secs(60),
+                stored_bytes_total_max: 1 << 20,
             },
             runtime: Handle::current(),
         });
@@ -399,6 +401,22 @@ impl Store for Breakable {
 
     fn request(&self, id: ApprovalId) -> Answer<Option<ShownRequest>> {
         self.or(|store| store.request(id))
+    }
+
+    fn put_body(&self, piece: BodyPiece) -> Answer<()> {
+        self.or(|store| store.put_body(piece))
+    }
+
+    fn drop_body(&self, id: ApprovalId) -> Answer<()> {
+        self.or(|store| store.drop_body(id))
+    }
+
+    fn body_piece(&self, id: ApprovalId, number: u64) -> Answer<Option<Bytes>> {
+        self.or(|store| store.body_piece(id, number))
+    }
+
+    fn body_bytes(&self, id: ApprovalId) -> Answer<u64> {
+        self.or(|store| store.body_bytes(id))
     }
 
     fn list(&self, query: Query) -> Answer<Vec<approval::Approval>> {

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use bytes::Bytes;
 use rusqlite::Connection;
 use rusqlite::OptionalExtension;
 use rusqlite::params;
@@ -18,6 +19,7 @@ use crate::model::ApprovalId;
 use crate::model::Timestamp;
 
 use super::Answer;
+use super::BodyPiece;
 use super::Change;
 use super::Changed;
 use super::Entry;
@@ -31,6 +33,7 @@ use super::Query;
 use super::Step;
 use super::Store;
 
+mod bodies;
 mod opening;
 mod reader;
 mod schema;
@@ -59,6 +62,7 @@ impl Embedded {
         let lock = schema::lock(path)?;
         let file = path.join("approvals.db");
         let connection = schema::open(&file)?;
+        bodies::drop_orphans(&connection).map_err(|source| OpenError::Database { path: file.clone(), source })?;
         let reader = Reader::start(schema::open(&file)?)?;
         Ok(Self { writer: Writer::start(connection, lock, on_stored)?, reader })
     }
@@ -92,6 +96,22 @@ impl Store for Embedded {
                 statement.query_row([id.to_string()], |row| row.get(0)).optional().map_err(sql)?;
             text.map(|text| serde_json::from_str(&text).map_err(|error| corrupt(id, &error))).transpose()
         })
+    }
+
+    fn put_body(&self, piece: BodyPiece) -> Answer<()> {
+        self.writer.run(move |connection| bodies::put(connection, &piece).map(|()| ((), Vec::new())))
+    }
+
+    fn drop_body(&self, id: ApprovalId) -> Answer<()> {
+        self.writer.run(move |connection| bodies::drop_orphan(connection, id).map(|()| ((), Vec::new())))
+    }
+
+    fn body_piece(&self, id: ApprovalId, number: u64) -> Answer<Option<Bytes>> {
+        self.reader.run(move |connection| Ok(bodies::piece(connection, id, number)?.map(Bytes::from)))
+    }
+
+    fn body_bytes(&self, id: ApprovalId) -> Answer<u64> {
+        self.reader.run(move |connection| bodies::bytes(connection, id))
     }
 
     fn list(&self, query: Query) -> Answer<Vec<Approval>> {
@@ -204,6 +224,7 @@ fn update(connection: &Connection, step: Step) -> Result<(Approval, Vec<Entry>),
         record,
     ];
     connection.prepare_cached(query).and_then(|mut statement| statement.execute(values)).map_err(sql)?;
+    bodies::release(connection, approval)?;
     let entries = insert_events(connection, &step)?;
     Ok((step.approval, entries))
 }

@@ -15,6 +15,7 @@ use super::super::Related;
 use super::Entry;
 use super::Opened;
 use super::Opening;
+use super::bodies;
 use super::corrupt;
 use super::ended;
 use super::insert_events;
@@ -47,6 +48,7 @@ pub(super) fn open(connection: &Connection, opening: &Opening) -> Result<(Opened
     let rule = approval.obligations.rules.first().map_or("", String::as_str);
     limit(connection, "principal", &approval.principal.id, opening.pending_per_principal_max)?;
     limit(connection, "rule", rule, opening.pending_per_rule_max)?;
+    bodies::require(connection, approval.id, opening.request.long_bytes())?;
     insert(connection, opening, rule)?;
     remember(connection, sought, approval)?;
     let entries = insert_events(connection, &opening.step)?;

@@ -73,16 +73,21 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(database)?;
     connection.execute_batch(SETTINGS).map_err(database)?;
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(database)?;
-    match found {
-        0 => connection.execute_batch(TABLES).and_then(|()| connection.execute_batch(CALLS)).map_err(database)?,
-        1 => connection.execute_batch(CALLS).map_err(database)?,
-        VERSION => {}
-        _ => return Err(OpenError::Version { path: path.to_owned(), found, known: VERSION }),
-    }
+    let known = STEPS.len();
+    let Some(steps) = usize::try_from(found).ok().and_then(|found| STEPS.get(found..)) else {
+        return Err(OpenError::Version {
+            path: path.to_owned(),
+            found,
+            known: i64::try_from(known).unwrap_or(i64::MAX),
+        });
+    };
+    steps.iter().try_for_each(|step| connection.execute_batch(step)).map_err(database)?;
     Ok(connection)
 }
 
-const VERSION: i64 = 2;
+/// From one form to the next, the first one from an empty file. Each is a transaction, and ends
+/// with the number of the form that it leads to.
+pub(super) const STEPS: [&str; 3] = [TABLES, CALLS, BODIES];
 
 /// `FULL` makes a commit wait until the disk has it, in WAL mode too.
 const SETTINGS: &str = "
@@ -146,5 +151,22 @@ const CALLS: &str = "
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX calls_by_age ON calls (at);
     PRAGMA user_version = 2;
+    COMMIT;
+";
+
+/// What the third form adds: bodies that are too long to stand in their requests.
+const BODIES: &str = "
+    BEGIN IMMEDIATE;
+    CREATE TABLE bodies (
+        id TEXT PRIMARY KEY,
+        bytes INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE body_pieces (
+        id TEXT NOT NULL REFERENCES bodies (id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        bytes BLOB NOT NULL,
+        PRIMARY KEY (id, number)
+    ) STRICT;
+    PRAGMA user_version = 3;
     COMMIT;
 ";

@@ -1,3 +1,5 @@
+//! What of a head counts, and what does not.
+
 use super::*;
 
 fn digest_of(change: impl FnOnce(&mut HttpRequest)) -> Sha256 {

@@ -33,6 +33,11 @@ use crate::model::OnDisconnect;
 
 use super::*;
 
+mod attempts;
+
+pub(in crate::approval) use attempts::an_attempt_finds_the_call_it_belongs_to_by_its_id;
+pub(in crate::approval) use attempts::what_has_ended_is_found_for_a_while;
+
 /// Makes a test of every function of the contract. `$fresh` is an async function that gives an
 /// empty store and whatever must live as long.
 macro_rules! suite {
@@ -62,6 +67,8 @@ macro_rules! suite {
             events_are_told_again_after_any_place
             whoever_was_left_behind_is_found
             what_was_asked_for_is_done_though_nobody_waits
+            a_long_body_comes_before_its_record_and_goes_with_it
+            long_bodies_take_no_more_room_than_they_may
         }
     };
 }
@@ -272,57 +279,6 @@ pub(in crate::approval) async fn of_many_identical_calls_at_once_one_joins(bench
     let ids: HashSet<ApprovalId> = opened.iter().map(|opened| opened.approval.id).collect();
     assert_eq!(ids.len(), 20);
     assert_eq!(bench.store.pending().await.unwrap(), 20);
-}
-
-pub(in crate::approval) async fn an_attempt_finds_the_call_it_belongs_to_by_its_id(bench: Bench) {
-    let attempt = |name: &str, id: &str, now: i64| {
-        bench.seeking(name, |sought| {
-            sought.attempt.of = Some(id.to_owned());
-            sought.now = at(now);
-        })
-    };
-    let first = bench.store.open(attempt("export", "one", 10)).await.unwrap();
-    assert_eq!(first.how, How::New);
-    // Another id is another call; the same id takes the place of the attempt before it.
-    let other = bench.store.open(attempt("export", "two", 10)).await.unwrap();
-    assert_eq!((other.how, other.approval.id == first.approval.id), (How::New, false));
-    let again = attempt("export", "one", 11);
-    let caller = again.step.approval.caller;
-    let again = bench.store.open(again).await.unwrap();
-    assert_eq!((again.how, again.approval.id, again.approval.caller), (How::Joined, first.approval.id, caller));
-    let kinds = bench.kinds(first.approval.id).await;
-    assert_eq!(kinds[1..], ["approval.caller_left", "approval.caller_joined"]);
-    // An id is a claim: with another call it means nothing, and from then on that other call.
-    let moved = bench.store.open(attempt("import", "one", 12)).await.unwrap();
-    assert_eq!(moved.how, How::New);
-    // Whoever joins under another id can be found by that one too.
-    bench.leave(&again.approval).await;
-    let joined = bench.store.open(attempt("export", "three", 13)).await.unwrap();
-    assert_eq!((joined.how, joined.approval.id), (How::Joined, first.approval.id));
-    bench.change(joined.approval.id, bench.review(&joined.approval, "ana", ReviewVerdict::Deny)).await.unwrap();
-    let seq = bench.store.last_seq().await.unwrap();
-    let denied = bench.store.open(attempt("export", "three", 5_000)).await.unwrap();
-    assert_eq!((denied.how, denied.approval.id, denied.seq), (How::Repeated, first.approval.id, 0));
-    assert_eq!(bench.store.last_seq().await.unwrap(), seq, "a repetition changes nothing");
-    // A day later the id is forgotten.
-    assert_eq!(bench.store.open(attempt("export", "three", 13 + 86_401)).await.unwrap().how, How::New);
-    // Another principal's ids are its own.
-    let mut stolen = bench.opening("other-bot", "export");
-    stolen.sought.attempt.of = Some("two".to_owned());
-    assert_eq!(bench.store.open(stolen).await.unwrap().how, How::New);
-}
-
-pub(in crate::approval) async fn what_has_ended_is_found_for_a_while(bench: Bench) {
-    let first = bench.open("deploy-bot", "export").await;
-    bench.change(first.id, bench.review(&first, "ana", ReviewVerdict::Deny)).await.unwrap();
-    let at_second = |second| bench.seeking("export", move |sought| sought.now = at(second));
-    let denied = bench.store.open(at_second(69)).await.unwrap();
-    assert_eq!((denied.how, denied.approval.id), (How::Repeated, first.id));
-    assert_eq!(bench.store.open(bench.opening("deploy-bot", "import")).await.unwrap().how, How::New);
-    assert_eq!(bench.store.open(at_second(70)).await.unwrap().how, How::New);
-    // By its name it is found for ever.
-    let named = bench.seeking("export", |sought| (sought.named, sought.now) = (Some(first.id), at(90_000)));
-    assert_eq!(bench.store.open(named).await.unwrap().how, How::Repeated);
 }
 
 pub(in crate::approval) async fn no_more_may_be_pending_than_the_limits_say(bench: Bench) {
@@ -562,4 +518,58 @@ pub(in crate::approval) async fn what_was_asked_for_is_done_though_nobody_waits(
     drop(bench.store.mark_logged(waiting.iter().map(|entry| entry.seq).collect()));
     bench.change(approval.id, Command::Leave { call: joined.approval.caller.unwrap() }).await.unwrap();
     assert_eq!(bench.store.unlogged().await.unwrap().len(), 1);
+}
+
+/// Makes the call of an opening one with a body of this length that does not stand in its request.
+fn lengthen(mut opening: Opening, length: u64) -> Opening {
+    opening.request = ShownRequest { body_bytes: length, body_text: None, body_base64: None, ..opening.request };
+    opening
+}
+
+fn body_piece(id: ApprovalId, number: u64, text: &'static str, total: u64) -> BodyPiece {
+    BodyPiece { id, number, bytes: Bytes::from_static(text.as_bytes()), total, bytes_total_max: 20 }
+}
+
+pub(in crate::approval) async fn a_long_body_comes_before_its_record_and_goes_with_it(bench: Bench) {
+    let store = Arc::clone(&bench.store);
+    let opening = || lengthen(bench.opening("deploy-bot", "export"), 9);
+    // Without the body, or with a part of it, there is no record.
+    let first = opening();
+    let id = first.step.approval.id;
+    let again = Opening { step: first.step.clone(), request: first.request.clone(), ..opening() };
+    assert_eq!(store.open(first).await.unwrap_err(), ApprovalError::BodyNotStored(id));
+    store.put_body(body_piece(id, 0, "hello", 9)).await.unwrap();
+    let third = Opening { step: again.step.clone(), request: again.request.clone(), ..opening() };
+    assert_eq!(store.open(again).await.unwrap_err(), ApprovalError::BodyNotStored(id));
+    assert_eq!((store.pending().await.unwrap(), store.body_bytes(id).await.unwrap()), (0, 5));
+    store.put_body(body_piece(id, 1, " you", 9)).await.unwrap();
+    let approval = store.open(third).await.unwrap().approval;
+    assert_eq!(store.body_piece(id, 0).await.unwrap().as_deref(), Some(&b"hello"[..]));
+    assert_eq!(store.body_piece(id, 1).await.unwrap().as_deref(), Some(&b" you"[..]));
+    assert_eq!(store.body_piece(id, 2).await.unwrap(), None);
+    // It belongs to the record now.
+    store.drop_body(id).await.unwrap();
+    bench.approve(&approval).await;
+    let call = approval.caller.unwrap();
+    bench.change(id, Command::Claim { run: call }).await.unwrap();
+    assert_eq!((bench.read(id).await.state.name(), store.body_bytes(id).await.unwrap()), ("forwarding", 9));
+    bench.change(id, Command::Finish { run: call, ending: Ending::Completed { status: 200 } }).await.unwrap();
+    assert_eq!((store.body_bytes(id).await.unwrap(), store.body_piece(id, 0).await.unwrap()), (0, None));
+    assert_eq!(store.request(id).await.unwrap().unwrap().body_bytes, 9);
+}
+
+pub(in crate::approval) async fn long_bodies_take_no_more_room_than_they_may(bench: Bench) {
+    let store = Arc::clone(&bench.store);
+    let [first, second] = [(); 2].map(|()| bench.opening("deploy-bot", "export").step.approval.id);
+    // The first piece takes the room for all.
+    store.put_body(body_piece(first, 0, "a", 15)).await.unwrap();
+    let refused = store.put_body(body_piece(second, 0, "a", 6)).await.unwrap_err();
+    assert_eq!(refused, ApprovalError::BodiesFull { bytes: 15, max: 20 });
+    assert_eq!(store.body_bytes(second).await.unwrap(), 0);
+    store.put_body(body_piece(second, 0, "a", 5)).await.unwrap();
+    store.drop_body(first).await.unwrap();
+    assert_eq!(store.body_bytes(first).await.unwrap(), 0);
+    // A piece of what is not there has no place.
+    assert!(store.put_body(body_piece(first, 1, "a", 15)).await.is_err());
+    store.put_body(body_piece(first, 0, "a", 15)).await.unwrap();
 }
