@@ -23,6 +23,7 @@ use crate::policy::Policy;
 use super::body::BodySource;
 use super::metrics::Metrics;
 use super::permit::Admitted;
+use super::record::Unrecorded;
 use super::refuse;
 
 /// Limits of this room.
@@ -74,6 +75,7 @@ pub struct Gate {
     pub(super) settings: ArcSwap<Settings>,
     pub(super) held_calls: Semaphore,
     pub(super) held_bytes: Semaphore,
+    pub(super) unrecorded: Unrecorded,
 }
 
 impl std::fmt::Debug for Gate {
@@ -96,6 +98,7 @@ impl Gate {
             settings: ArcSwap::from_pointee(parts.settings),
             held_calls: Semaphore::new(parts.held_calls_max.min(Semaphore::MAX_PERMITS)),
             held_bytes: Semaphore::new(parts.held_bytes_total_max.min(Semaphore::MAX_PERMITS)),
+            unrecorded: Unrecorded::default(),
         }
     }
 
@@ -168,14 +171,16 @@ impl Gate {
             upstream = %call.upstream.name, action = %call.actions.first().name, "denied by policy");
         match self.record_denied(call, Some(decision), refusal.code) {
             Ok(()) => refusal,
-            Err(error) => refuse::audit_unavailable(&error.to_string()),
+            Err(error) => self.audit_unavailable(&error.to_string()),
         }
     }
 
     /// Records that a call was refused for another reason than a policy's denial.
     pub(super) fn note_refused(&self, call: &Call, refusal: &Refusal) {
-        if let Err(error) = self.record_denied(call, None, refusal.code) {
-            tracing::error!(call.id = %call.id, %error, "a refusal is not in the audit log");
+        if let Err(error) = self.record_denied(call, None, refusal.code)
+            && let Some(suppressed) = self.unrecorded.refusals.pass(self.clock.now())
+        {
+            tracing::error!(call.id = %call.id, %error, suppressed, "a refusal is not in the audit log");
         }
     }
 }

@@ -11,6 +11,7 @@ mod metrics;
 mod permit;
 mod record;
 mod refuse;
+mod throttle;
 
 pub use admit::Gate;
 pub use admit::Parts;
