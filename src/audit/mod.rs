@@ -3,8 +3,8 @@
 //! An [`Event`] is sealed into a [`Leaf`]: canonical JSON (RFC 8785) whose sensitive fields are
 //! salted commitments. Leaves are hashed as in RFC 6962 and kept as C2SP tlog-tiles under signed
 //! checkpoints, so that anybody can verify the log offline, with this program or another one.
-//! Pure: `canonical`, `disclosure`, `event`, `leaf`, `note`, `tile`, `tree`. IO: `files`, `key`,
-//! `open`, `pseudonym`, `log`, `tail`, `verify`.
+//! Pure: `canonical`, `disclosure`, `event`, `leaf`, `note`, `tile`, `tree`. IO: `files`,
+//! `journal`, `key`, `open`, `pseudonym`, `redo`, `log`, `tail`, `verify`.
 //!
 //! A log shows tampering only to whoever kept a checkpoint or at least the verifier key from
 //! somewhere else: who can rewrite the files *and* sign can start a new history.
@@ -15,6 +15,7 @@ mod canonical;
 mod disclosure;
 mod event;
 mod files;
+mod journal;
 mod key;
 mod leaf;
 mod log;
@@ -22,6 +23,7 @@ mod metrics;
 mod note;
 mod open;
 mod pseudonym;
+mod redo;
 mod tail;
 mod tile;
 mod tree;

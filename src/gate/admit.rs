@@ -24,6 +24,7 @@ use super::inspect::DECODING_MAX;
 use super::metrics::Metrics;
 use super::permit::Admission;
 use super::permit::Admitted;
+use super::record::Unrecorded;
 use super::refuse;
 use super::replay::Replays;
 use super::spool::Spool;
@@ -84,6 +85,7 @@ pub struct Gate {
     pub(super) replays: Replays,
     pub(super) spool: Arc<Spool>,
     pub(super) decoding: Semaphore,
+    pub(super) unrecorded: Unrecorded,
 }
 
 impl std::fmt::Debug for Gate {
@@ -109,6 +111,7 @@ impl Gate {
             replays: Replays::default(),
             spool: Arc::new(parts.spool),
             decoding: Semaphore::new(DECODING_MAX),
+            unrecorded: Unrecorded::default(),
         }
     }
 
@@ -180,14 +183,16 @@ impl Gate {
             upstream = %call.upstream.name, action = %call.actions.first().name, "denied by policy");
         match self.record_denied(call, Some(decision), refusal.code) {
             Ok(()) => refusal,
-            Err(error) => refuse::audit_unavailable(&error.to_string()),
+            Err(error) => self.audit_unavailable(&error.to_string()),
         }
     }
 
     /// Records that a call was refused for another reason than a policy's denial.
     pub(super) fn note_refused(&self, call: &Call, refusal: &Refusal) {
-        if let Err(error) = self.record_denied(call, None, refusal.code) {
-            tracing::error!(call.id = %call.id, %error, "a refusal is not in the audit log");
+        if let Err(error) = self.record_denied(call, None, refusal.code)
+            && let Some(suppressed) = self.unrecorded.refusals.pass(self.clock.now())
+        {
+            tracing::error!(call.id = %call.id, %error, suppressed, "a refusal is not in the audit log");
         }
     }
 }

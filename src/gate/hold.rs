@@ -72,7 +72,7 @@ impl Gate {
     /// call.
     async fn check_resumption(&self, call: &Call, digest: CallDigest) -> Result<(), Refusal> {
         let Some(id) = call.resumes else { return Ok(()) };
-        let found = self.approvals.get(id).await.map_err(|error| refuse::not_held(&error))?;
+        let found = self.approvals.get(id).await.map_err(|error| self.not_held_because(&error))?;
         match found.filter(|found| found.principal.id == call.principal.id && found.digest == digest) {
             Some(_) => Ok(()),
             None => {
@@ -163,7 +163,7 @@ impl Gate {
     pub(super) fn not_held(&self, call: &Call, decision: &Decision, error: &ApprovalError) -> Refusal {
         tracing::warn!(call.id = %call.id, decision.id = %decision.id, principal.id = %call.principal.id, %error,
             "the call cannot be held, so it is refused");
-        let refusal = refuse::not_held(error).decided(decision.id);
+        let refusal = self.not_held_because(error).decided(decision.id);
         self.note_refused(call, &refusal);
         refusal
     }

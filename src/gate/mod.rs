@@ -15,6 +15,7 @@ mod refuse;
 mod repeat;
 mod replay;
 mod spool;
+mod throttle;
 
 pub use admit::Gate;
 pub use admit::Parts;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use aws_lc_rs::rand;
 
+use crate::approval::ApprovalError;
 use crate::approval::Ending;
 use crate::audit::Actor;
 use crate::audit::Event;
@@ -24,6 +25,7 @@ use crate::model::Timestamp;
 
 use super::admit::Gate;
 use super::refuse;
+use super::throttle::Throttle;
 
 impl Gate {
     /// Records that `call` may leave. Returns once it is queued, or on disk where the operator
@@ -38,13 +40,13 @@ impl Gate {
         };
         let data = facts(call).with("decision", decision.id).with("rules", rules);
         let event = self.event(EventKind::RequestAllowed, call, Some(decision), data, Vec::new());
-        let leaf = event.seal(&self.instance, salt).map_err(|error| refuse::audit_unavailable(&error.to_string()))?;
+        let leaf = event.seal(&self.instance, salt).map_err(|error| self.audit_unavailable(&error.to_string()))?;
         let taken = if self.settings.load().strict_audit {
             self.log.append_durably(leaf).await.map(drop)
         } else {
-            self.log.append(leaf)
+            self.log.append_waiting(leaf).await
         };
-        taken.map_err(|error| refuse::audit_unavailable(&error.to_string()))
+        taken.map_err(|error| self.audit_unavailable(&error.to_string()))
     }
 
     /// Records that `call` may not leave. The query can hold what is nobody's business, so only a
@@ -77,7 +79,7 @@ impl Gate {
     ///
     /// # Errors
     /// A refusal if the log does not take it: then the answer is not given.
-    pub(super) fn record_replayed(
+    pub(super) async fn record_replayed(
         &self,
         call: &Call,
         decision: &Decision,
@@ -85,8 +87,8 @@ impl Gate {
     ) -> Result<(), Refusal> {
         let data = facts(call).with("approval", approval).with("decision", decision.id);
         let event = self.event(EventKind::RequestReplayed, call, Some(decision), data, Vec::new());
-        let leaf = event.seal(&self.instance, salt).map_err(|error| refuse::audit_unavailable(&error.to_string()))?;
-        self.log.append(leaf).map_err(|error| refuse::audit_unavailable(&error.to_string()))
+        let leaf = event.seal(&self.instance, salt).map_err(|error| self.audit_unavailable(&error.to_string()))?;
+        self.log.append_durably(leaf).await.map(drop).map_err(|error| self.audit_unavailable(&error.to_string()))
     }
 
     /// Records how an allowed call ended. The call has left already, so a log that is away can
@@ -111,8 +113,28 @@ impl Gate {
             private: Vec::new(),
         };
         let recorded = event.seal(&self.instance, salt).map_err(|error| error.to_string());
-        if let Err(error) = recorded.and_then(|leaf| self.log.append(leaf).map_err(|error| error.to_string())) {
-            tracing::error!(call.id = %call, decision.id = %decision, error, "how a call ended is not in the audit log");
+        if let Err(error) = recorded.and_then(|leaf| self.log.append_ending(leaf).map_err(|error| error.to_string()))
+            && let Some(suppressed) = self.unrecorded.endings.pass(now)
+        {
+            tracing::error!(call.id = %call, decision.id = %decision, error, suppressed,
+                "how a call ended is not in the audit log");
+        }
+    }
+
+    /// Says why a call is refused that cannot be recorded: to the operator, and what the caller is
+    /// told.
+    pub(super) fn audit_unavailable(&self, cause: &str) -> Refusal {
+        if let Some(suppressed) = self.unrecorded.calls.pass(self.clock.now()) {
+            tracing::error!(cause, suppressed, "the audit log cannot be written; the call is refused");
+        }
+        refuse::audit_unavailable()
+    }
+
+    /// Why a call cannot be held.
+    pub(super) fn not_held_because(&self, error: &ApprovalError) -> Refusal {
+        match error {
+            ApprovalError::Audit(cause) => self.audit_unavailable(cause),
+            _ => refuse::not_held(error),
         }
     }
 
@@ -141,6 +163,14 @@ impl Gate {
     fn time_of(&self, call: &Call, kind: EventKind) -> Timestamp {
         if kind == EventKind::RequestAllowed { call.received } else { self.clock.now() }
     }
+}
+
+/// What could not be recorded, told once a second each: at full load it would be thousands.
+#[derive(Debug, Default)]
+pub(super) struct Unrecorded {
+    calls: Throttle,
+    pub(super) refusals: Throttle,
+    endings: Throttle,
 }
 
 /// What is recorded of every call.

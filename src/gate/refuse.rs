@@ -36,8 +36,7 @@ pub(super) fn denied_by_policy(decision: &Decision) -> Refusal {
     Refusal::new(RefusalCode::PolicyDenied, detail).decided(decision.id)
 }
 
-pub(super) fn audit_unavailable(cause: &str) -> Refusal {
-    tracing::error!(cause, "the audit log cannot be written; the call is refused");
+pub(super) fn audit_unavailable() -> Refusal {
     Refusal::new(RefusalCode::AuditUnavailable, "the audit log cannot be written, so nothing was sent; try again later")
         .retry_after(RETRY_SOON)
 }
@@ -151,10 +150,10 @@ pub(super) fn not_held(error: &ApprovalError) -> Refusal {
             Refusal::new(RefusalCode::TooManyPending, format!("{error}; wait until some are decided"))
                 .retry_after(RETRY_LATER)
         }
-        ApprovalError::Audit(cause) => audit_unavailable(cause),
         ApprovalError::BodiesFull { .. } => {
             overloaded("the long bodies of calls that wait for approval take up all the room there is for them")
         }
+        ApprovalError::Audit(_) => audit_unavailable(),
         ApprovalError::Store(_)
         | ApprovalError::BodyNotStored(_)
         | ApprovalError::BodyGone(_)

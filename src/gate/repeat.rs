@@ -87,7 +87,7 @@ impl Gate {
             None => kept.await,
         };
         let kept = kept.ok_or_else(told)?;
-        self.record_replayed(call, decision, before.id)?;
+        self.record_replayed(call, decision, before.id).await?;
         tracing::info!(call.id = %call.id, approval.id = %before.id, principal.id = %call.principal.id,
             "a retry is given the answer that its call had");
         Ok(Some(kept))

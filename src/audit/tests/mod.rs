@@ -152,3 +152,8 @@ fn files(root: &Path) -> Vec<PathBuf> {
 fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
+
+/// The same for a future that may wait for a time to pass.
+fn wait_with_timer<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+}
