@@ -139,9 +139,9 @@ pub struct Permit {
     gate: Arc<Gate>,
     call: CallId,
     decision: DecisionId,
-    ending: Option<Way>,
-    /// Keeps the answer to an approved call.
+    /// Keeps the answer to an approved call. Dropped before the run is given back, which begins another.
     recording: Option<Recording>,
+    ending: Option<Way>,
 }
 
 #[derive(Debug)]

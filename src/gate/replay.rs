@@ -95,16 +95,18 @@ impl Recording {
         self.head = Some((status, headers.clone()));
     }
 
-    /// A piece of its body. One that is too long, for itself or with all others, is not kept.
-    pub fn push(&mut self, data: &Bytes) {
+    /// A piece of its body. One that is too long, for itself or with all others, is not kept; then
+    /// the answer is false.
+    pub fn push(&mut self, data: &Bytes) -> bool {
         if self.over {
-            return;
+            return false;
         }
         let taken = self.inner.bytes.fetch_add(data.len(), Ordering::Relaxed);
         self.body.extend_from_slice(data);
         if self.body.len() > ANSWER_BYTES_MAX || taken + data.len() > ANSWERS_BYTES_MAX {
             self.lose();
         }
+        !self.over
     }
 
     /// Its end has come: it is kept from now on.
@@ -172,9 +174,9 @@ mod tests {
         let mut recording = replays.begin(id, MINUTE).unwrap();
         let headers = HeaderMap::from_iter([(http::header::ETAG, HeaderValue::from_static("\"1\""))]);
         recording.head(StatusCode::CREATED, &headers);
-        recording.push(&Bytes::from_static(b"one, "));
+        assert!(recording.push(&Bytes::from_static(b"one, ")));
         let waiting = replays.kept(id);
-        recording.push(&Bytes::from_static(b"two"));
+        assert!(recording.push(&Bytes::from_static(b"two")));
         recording.finish();
         drop(recording);
         let kept = waiting.await.unwrap();
@@ -191,15 +193,15 @@ mod tests {
         let (replays, id) = (Replays::default(), id());
         let mut recording = replays.begin(id, MINUTE).unwrap();
         recording.head(StatusCode::OK, &HeaderMap::new());
-        recording.push(&Bytes::from_static(b"half"));
+        assert!(recording.push(&Bytes::from_static(b"half")));
         let waiting = replays.kept(id);
         drop(recording);
         assert!(waiting.await.is_none());
         let mut recording = replays.begin(id, MINUTE).unwrap();
         recording.head(StatusCode::OK, &HeaderMap::new());
-        for _ in 0..=16 {
-            recording.push(&Bytes::from(vec![b'x'; ANSWER_BYTES_MAX / 16]));
-        }
+        let piece = Bytes::from(vec![b'x'; ANSWER_BYTES_MAX / 16]);
+        assert!((0..16).all(|_| recording.push(&piece)));
+        assert!(!recording.push(&piece));
         recording.finish();
         assert!(replays.kept(id).await.is_none());
         assert_eq!(replays.0.bytes.load(Ordering::Relaxed), 0);

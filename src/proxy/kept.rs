@@ -64,9 +64,9 @@ impl KeptAnswer {
         let Some(recording) = &mut self.recording else { return };
         match frame {
             Some(Ok(frame)) => match frame.data_ref() {
-                Some(data) => recording.push(data),
-                // Trailer fields would have to be kept with it.
-                None => self.recording = None,
+                Some(data) if recording.push(data) => {}
+                // It is too long, or trailer fields would have to be kept with it.
+                Some(_) | None => self.recording = None,
             },
             Some(Err(_)) => self.recording = None,
             None => recording.finish(),
@@ -93,8 +93,8 @@ impl Drop for KeptAnswer {
             loop {
                 match timeout(pause_max, incoming.frame()).await {
                     Ok(Some(Ok(frame))) => match frame.data_ref() {
-                        Some(data) => recording.push(data),
-                        None => return,
+                        Some(data) if recording.push(data) => {}
+                        Some(_) | None => return,
                     },
                     Ok(None) => return recording.finish(),
                     Ok(Some(Err(_))) | Err(_) => return,
