@@ -1,8 +1,11 @@
 //! One core of the data plane: a listener, a runtime of one thread, and connections up to a limit.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
+use std::task::ready;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -15,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::sync::PollSemaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::wire::Arrival;
@@ -82,17 +86,21 @@ impl Core {
     pub async fn run(self) -> io::Result<()> {
         let core = Arc::new(self);
         let listener = TcpListener::from_std(core.listener.try_clone()?)?;
+        let mut places = PollSemaphore::new(Arc::clone(&core.connections));
         loop {
-            // The place first, then the connection: what cannot be served is not accepted.
-            let place = tokio::select! {
-                place = Arc::clone(&core.connections).acquire_owned() => place,
+            // The place first, then the connection: what cannot be served stays in the backlog.
+            // Where nobody waits to be accepted, the place goes back at once, since a core that
+            // kept it for its next caller would keep it from the callers of the others.
+            let arrival = poll_fn(|context| {
+                let place = ready!(places.poll_acquire(context));
+                let accepted = ready!(listener.poll_accept(context));
+                Poll::Ready((place, accepted))
+            });
+            let (place, accepted) = tokio::select! {
+                arrived = arrival => arrived,
                 () = core.drain.cancelled() => return Ok(()),
             };
-            let Ok(place) = place else { return Ok(()) };
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = core.drain.cancelled() => return Ok(()),
-            };
+            let Some(place) = place else { return Ok(()) };
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
