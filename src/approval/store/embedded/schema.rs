@@ -5,8 +5,10 @@ use std::fs::TryLockError;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::OpenFlags;
 use rusqlite::config::DbConfig;
 
 /// Why the store cannot be opened.
@@ -80,6 +82,21 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     }
     Ok(connection)
 }
+
+/// Looks at the form of a file that another process may be using.
+pub(super) fn check(path: &Path) -> Result<(), OpenError> {
+    let database = |source| OpenError::Database { path: path.to_owned(), source };
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(database)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(database)?;
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(database)?;
+    if found > VERSION {
+        return Err(OpenError::Version { path: path.to_owned(), found, known: VERSION });
+    }
+    Ok(())
+}
+
+/// As in [`SETTINGS`].
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 const VERSION: i64 = 1;
 
