@@ -94,6 +94,12 @@ pub enum ServerError {
     /// A figure is registered twice.
     #[error("the metrics cannot be set up")]
     Metrics(#[from] prometheus::Error),
+    /// Another process has what one process at a time can have.
+    #[error(
+        "another process serves this configuration; stop it, or start this one with `--take-over`, which does so \
+         without refusing a connection"
+    )]
+    Running(#[source] Box<ServerError>),
     /// Sockets that were passed cannot be used.
     #[error(transparent)]
     Sockets(#[from] SocketError),

@@ -328,7 +328,7 @@ fn receive(from: &Socket) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
 }
 
 /// A process that runs as it should answers at once.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// After its calls have ended a process writes what is left into store and log.
 const RELEASES_WITHIN: Duration = Duration::from_secs(15);
@@ -400,6 +400,18 @@ mod tests {
         // What is left of a crash is no obstacle.
         let _offer = Offer::make(folder.path(), places(&[1]), Duration::ZERO).unwrap();
         assert!(Predecessor::ask(folder.path()).unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_end_is_not_waited_for_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut offer = Offer::make(folder.path(), places(&[1]), Duration::from_secs(30)).unwrap();
+        let (mut predecessor, _) = Predecessor::ask(folder.path()).unwrap().unwrap();
+        assert_eq!(predecessor.drains_within, Duration::from_secs(31) + RELEASES_WITHIN);
+        predecessor.drains_within = Duration::from_millis(50);
+        let replacing = std::thread::spawn(move || predecessor.replace());
+        let _successor = offer.taken().await;
+        assert!(matches!(replacing.join().unwrap(), Err(TakeOverError::Stuck { .. })));
     }
 
     #[test]

@@ -238,9 +238,9 @@ async fn run(
     let drain_timeout: Duration = config.limits.drain_timeout.get();
     let (reasons, reloading) = (reload::Reasons::new(&config)?, stop.clone());
     tracker.spawn(reload.run(reasons, reloading));
+    let offer = offer(&embedded.path, copies, drain_timeout);
     tracing::info!(proxy = ?ready.proxy, admin = %ready.admin, cores, "ready");
     on_ready(&ready);
-    let offer = offer(&embedded.path, copies, drain_timeout);
     systemd::ready();
     let watchdog = tokio::spawn(systemd::watchdog(data_plane.turns()));
 
@@ -335,7 +335,11 @@ impl Freed {
         loop {
             look.tick().await;
             match open() {
-                Err(error) if self != Self::Not && in_use(&error) && Instant::now() < deadline => {}
+                Err(error) if in_use(&error) => {
+                    if self == Self::Not || Instant::now() >= deadline {
+                        return Err(ServerError::Running(Box::new(error)));
+                    }
+                }
                 opened => return opened,
             }
         }
