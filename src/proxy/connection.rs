@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryFutureExt;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -14,6 +16,7 @@ use tokio::io::AsyncWrite;
 
 use crate::wire::Arrival;
 
+use super::drain;
 use super::http;
 use super::listener::Core;
 
@@ -52,7 +55,15 @@ where
 {
     let arrival = Arc::new(arrival);
     let (shared, index) = (Arc::clone(&core.shared), core.index);
-    let service = service_fn(move |request| http::handle(Arc::clone(&shared), index, Arc::clone(&arrival), request));
+    let draining = core.drain.clone();
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let (version, draining) = (request.version(), draining.clone());
+        let handled = http::handle(Arc::clone(&shared), index, Arc::clone(&arrival), request);
+        handled.map_ok(move |mut answer| {
+            drain::last_answer(&draining, &mut answer, version);
+            answer
+        })
+    });
     let io = TokioIo::new(stream);
     let limits = &core.limits;
     let served = match version {
@@ -66,7 +77,7 @@ where
             let mut connection = std::pin::pin!(connection);
             tokio::select! {
                 served = connection.as_mut() => served,
-                () = core.drain.cancelled() => {
+                () = drain::unused(&core.drain) => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }
@@ -87,7 +98,7 @@ where
             let mut connection = std::pin::pin!(connection);
             tokio::select! {
                 served = connection.as_mut() => served,
-                () = core.drain.cancelled() => {
+                () = drain::unused(&core.drain) => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }

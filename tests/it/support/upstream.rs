@@ -197,6 +197,11 @@ fn answer(request: &Received, reader: &mut impl Read, mut stream: &TcpStream) ->
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this")?;
             return Ok(false);
         }
+        "pauses" => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nthe first half")?;
+            let _ = reader.read(&mut [0])?;
+            return Ok(false);
+        }
         "switches" => {
             stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n")?;
             return Ok(false);
