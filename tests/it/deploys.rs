@@ -131,7 +131,7 @@ async fn calls_that_run_end_where_they_began() {
     let successor = another(&world, &["--take-over"]);
     world.program.logged_text("another process takes over", 0);
     // It waits until the one before has ended, and nobody is sent away.
-    let waits = world.get("/open/waits").spawn();
+    let waits = world.get("/open/queued").spawn();
     assert_eq!(running.await.unwrap().code(), "upstream-timeout");
     let mut before = world.succeed(successor);
     assert_eq!(before.ended().code(), Some(0));
@@ -217,7 +217,7 @@ async fn one_that_dies_while_it_drains_is_replaced_all_the_same() {
     eventually("the call at the upstream", || async { (world.upstream.count("/open/hangs") == 1).then_some(()) }).await;
     let successor = another(&world, &["--take-over"]);
     world.program.logged_text("another process takes over", 0);
-    let waits = world.get("/open/waits").spawn();
+    let waits = world.get("/open/queued").spawn();
     world.program.kill();
     assert!(running.await.unwrap().is_err());
     world.succeed(successor);
