@@ -127,3 +127,40 @@ async fn the_log_tells_the_whole_story_of_a_call() {
     let report: Value = serde_json::from_slice(&report.stdout).unwrap();
     assert_eq!(report["ok"], true, "{report}");
 }
+
+#[tokio::test]
+async fn one_event_can_be_proven_without_the_log() {
+    let mut world = World::start();
+    world.get("/open/a").send().await;
+    let caller = world.get("/held/a").spawn();
+    let item = world.held("/held/a").await;
+    world.approve("ana", &item).await;
+    assert_eq!(caller.await.unwrap().status, 200);
+    world.waits_for("/held/a", "completed", false).await;
+    world.program.signal("TERM");
+    assert_eq!(world.program.ended().code(), Some(0));
+    let (folder, id) = (world.path("audit"), item["id"].as_str().unwrap());
+    let vkey = fs::read_to_string(folder.join("vkey")).unwrap();
+    let show = |arguments: &[&str]| {
+        let output = holdpoint(&[&["audit", "show", "--path", folder.to_str().unwrap()], arguments].concat(), &[]);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, events) = show(&[id]);
+    assert_eq!(code, Some(0));
+    assert!(events.lines().count() >= 5 && events.lines().all(|event| event.contains(id)), "{events}");
+    assert_eq!(show(&["apr_00000000000000000000000000000000"]), (Some(3), String::new()));
+
+    let (code, proof) = show(&[id, "--proof"]);
+    assert_eq!(code, Some(0));
+    let file = world.path("one.tlog-proof");
+    fs::write(&file, &proof).unwrap();
+    // The log is not needed.
+    fs::remove_dir_all(&folder).unwrap();
+    let verify = |vkey: &str| holdpoint(&["audit", "verify", "--proof", file.to_str().unwrap(), "--vkey", vkey], &[]);
+    let output = verify(vkey.trim());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains(events.lines().last().unwrap()));
+    assert_eq!(verify("nonsense").status.code(), Some(1));
+    fs::write(&file, proof.replace("\nindex ", "\nindex 1")).unwrap();
+    assert_eq!(verify(vkey.trim()).status.code(), Some(8));
+}
