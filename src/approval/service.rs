@@ -247,7 +247,7 @@ impl Approvals {
     }
 
     /// Holds a call: stores its approval, or joins the one that the call belongs to
-    /// ([`super::retry`]). Reviewers hear of it once it is in the audit log.
+    /// (`approval::retry`). Reviewers hear of it once it is in the audit log.
     ///
     /// # Errors
     /// [`ApprovalError::NoReviewer`], [`ApprovalError::TooManyPending`], and those of the store
