@@ -25,7 +25,7 @@ pub enum Found {
     CallId,
     /// It is open and has the same digest.
     Open,
-    /// It is not open any more, has the same digest, and got there after [`Sought::ended_since`].
+    /// It has the same digest, and runs at this moment or has ended after [`Sought::ended_since`].
     Ended,
 }
 
