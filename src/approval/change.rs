@@ -7,6 +7,7 @@ use aws_lc_rs::rand;
 use crate::model::ApprovalId;
 use crate::model::CallId;
 use crate::model::EventId;
+use crate::model::Sha256;
 
 use super::error::ApprovalError;
 use super::events;
@@ -41,8 +42,8 @@ impl Approvals {
         Ok(changed.approval)
     }
 
-    pub(super) async fn claim(&self, id: ApprovalId, run: CallId) -> Result<(), ApprovalError> {
-        let approval = self.change(id, Command::Claim { run }).await?;
+    pub(super) async fn claim(&self, id: ApprovalId, run: CallId, exact: Sha256) -> Result<(), ApprovalError> {
+        let approval = self.change(id, Command::Claim { run, exact }).await?;
         match approval.state {
             State::Forwarding { .. } => Ok(()),
             state => Err(ApprovalError::NotClaimable { approval: id, state: state.name() }),

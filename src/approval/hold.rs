@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::model::ApprovalId;
 use crate::model::CallId;
+use crate::model::Sha256;
 
 use super::error::ApprovalError;
 use super::hub::Wake;
@@ -83,8 +84,8 @@ impl Hold {
         self.over.insert(verdict).clone()
     }
 
-    /// Says that the caller leaves, and returns once that is stored: a caller that is told to come
-    /// again must find its place free when it does.
+    /// Says that the caller is told to come again, and returns once that is stored: it must find its
+    /// place free when it does.
     pub async fn leave(mut self) {
         self.approvals.0.hub.forget(self.id, self.call);
         let left = self.approvals.record(self.id, Command::Leave { call: self.call }).await;
@@ -93,20 +94,21 @@ impl Hold {
     }
 
     /// Claims the approval for this call: from now on no other run can have it. To be called
-    /// immediately before the first byte is sent, while the caller is still there.
+    /// immediately before the first byte is sent, while the caller is still there. `exact` is the hash
+    /// of the bytes that will be, for the log: an approval binds to what they mean.
     ///
     /// # Errors
     /// [`ApprovalError::NotClaimable`] if it was revoked or lapsed meanwhile,
     /// [`ApprovalError::Forged`] if its record was not sealed by us. Then the caller counts as
     /// having left.
-    pub async fn claim(mut self) -> Result<Run, ApprovalError> {
+    pub async fn claim(mut self, exact: Sha256) -> Result<Run, ApprovalError> {
         let (approvals, id, call) = (self.approvals.clone(), self.id, self.call);
         // Made first: should the caller leave while the claim is under way, or the claim be stored
         // and not get into the log, its drop gives it back and says that the caller has left.
         let run = Run { approvals: approvals.clone(), id, call, phase: Phase::Claimed };
         self.attached = false;
         self.approvals.0.hub.forget(self.id, self.call);
-        approvals.claim(id, call).await?;
+        approvals.claim(id, call, exact).await?;
         Ok(run)
     }
 }
@@ -114,7 +116,8 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         if self.attached {
-            self.approvals.leaves(self.id, self.call);
+            let call = self.call;
+            self.approvals.leaves(self.id, call);
         }
     }
 }

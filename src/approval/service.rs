@@ -258,7 +258,7 @@ impl Approvals {
         let id = ApprovalId::new(&self.0.ids, now);
         let settings = self.0.settings.load_full();
         let people = self.people();
-        let (call, body) = (new.call.id, new::long_body(new.call));
+        let (call, body, exact) = (new.call.id, new::long_body(new.call), new.call.exact_sha256());
         let sought = Sought {
             principal: new.call.principal.id.clone(),
             digest: new.digest,
@@ -272,7 +272,7 @@ impl Approvals {
         approval.can_ever_be_approved(&people)?;
         let reason = approval.reason.clone();
         let service = self.clone();
-        let step = self.step(approval, &[Happened::Created])?;
+        let step = self.step(approval, &[Happened::Created(exact)])?;
         let opening = move || Opening {
             step: step.clone(),
             request: request.clone(),

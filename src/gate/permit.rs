@@ -93,7 +93,7 @@ impl Admitted {
                     tracing::error!(call.id = %call.id, approval.id = %approval.id, "the call is not the one approved");
                     return Err(Refusal::new(RefusalCode::Internal, "the call is not the one that was approved"));
                 }
-                Some(hold.claim().await.map_err(|error| refuse::not_claimed(approval.id, &error))?)
+                Some(hold.claim(call.exact_sha256()).await.map_err(|error| refuse::not_claimed(approval.id, &error))?)
             }
         };
         let Message::Http(request) = &call.message;

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use http::Method;
 use serde_json::Value;
 
 use crate::support::World;
@@ -163,4 +164,36 @@ async fn one_event_can_be_proven_without_the_log() {
     assert_eq!(verify("nonsense").status.code(), Some(1));
     fs::write(&file, proof.replace("\nindex ", "\nindex 1")).unwrap();
     assert_eq!(verify(vkey.trim()).status.code(), Some(8));
+}
+
+/// An approval is for what a call means. Which bytes people were shown, and which ones ran, is
+/// another question that the log answers.
+#[tokio::test]
+async fn the_log_says_which_bytes_were_held_and_which_ran() {
+    let mut world = World::start();
+    let call = |body: &str| {
+        let call = world.call(Method::POST, "/held/a").body(body.to_owned());
+        call.with("content-type", "application/json")
+    };
+    let first = call(r#"{"a":1,"b":2}"#).spawn();
+    let item = world.held("/held/a").await;
+    first.abort();
+    world.waits_for("/held/a", "pending", false).await;
+    world.approve("ana", &item).await;
+    assert_eq!(call(r#"{"b":2,"a":1}"#).send().await.status, 200);
+    world.waits_for("/held/a", "completed", false).await;
+    world.program.signal("TERM");
+    assert_eq!(world.program.ended().code(), Some(0));
+    let folder = world.path("audit");
+    let output = holdpoint(&["audit", "tail", "--path", folder.to_str().unwrap(), "--from", "0"], &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said = |kind: &str, name: &str| {
+        let event = events.iter().find(|event| event["type"] == kind || event["kind"] == kind).unwrap();
+        let value = &event["data"][name];
+        assert_eq!(value.as_str().map_or(0, |text| text.trim_start_matches("sha256:").len()), 64, "{event}");
+        value.clone()
+    };
+    assert_eq!(said("approval.created", "digest"), said("approval.claimed", "digest"));
+    assert_ne!(said("approval.created", "exact"), said("approval.claimed", "exact"));
 }

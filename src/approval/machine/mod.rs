@@ -12,6 +12,7 @@ use crate::model::Assurance;
 use crate::model::CallDigest;
 use crate::model::CallId;
 use crate::model::PersonId;
+use crate::model::Sha256;
 use crate::model::Timestamp;
 
 use crate::approval::error::ApprovalError;
@@ -82,6 +83,8 @@ pub enum Command {
     Claim {
         /// The call.
         run: CallId,
+        /// The hash of exactly what will be sent ([`crate::model::Call::exact_sha256`]).
+        exact: Sha256,
     },
     /// The call has left after it wanted to run, and not a byte of it was sent.
     Unclaim {
@@ -141,8 +144,8 @@ pub enum Ending {
 /// What has happened to an approval; each becomes one event of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happened {
-    /// It was opened.
-    Created,
+    /// It was opened, for a call of which this is the hash of the exact bytes.
+    Created(Sha256),
     /// A caller waits.
     Joined(CallId),
     /// The caller waits no more.
@@ -164,6 +167,8 @@ pub enum Happened {
     Answered(ThreadMessage),
     /// The state has changed to what the record now says.
     Entered,
+    /// It is being run, and this is the hash of the exact bytes that are sent.
+    Claimed(Sha256),
     /// The run was given back before anything was sent.
     Unclaimed(CallId),
 }
@@ -198,7 +203,7 @@ impl Approval {
             Command::Revoke { reason } => self.revoke(reason, around.now),
             Command::Join { call, instead_of, reason } => self.join(call, instead_of, reason, around.now),
             Command::Leave { call } => Ok(self.leave(call, around.now)),
-            Command::Claim { run } => self.claim(run, around),
+            Command::Claim { run, exact } => self.claim(run, exact, around),
             Command::Unclaim { run } => Ok(self.unclaim(run, around.now)),
             Command::Finish { run, ending } => self.finish(run, ending, around.now),
             Command::Abandon => Ok(self.abandon(around.now)),

@@ -6,6 +6,7 @@ use crate::approval::record::Approval;
 use crate::approval::record::State;
 use crate::model::CallId;
 use crate::model::OnDisconnect;
+use crate::model::Sha256;
 use crate::model::Timestamp;
 
 use super::Ending;
@@ -59,16 +60,21 @@ impl Approval {
     }
 
     /// One run and no other: only the call that waits may claim, and only once.
-    pub(super) fn claim(&mut self, run: CallId, around: Surroundings<'_>) -> Result<Vec<Happened>, ApprovalError> {
+    pub(super) fn claim(
+        &mut self,
+        run: CallId,
+        exact: Sha256,
+        around: Surroundings<'_>,
+    ) -> Result<Vec<Happened>, ApprovalError> {
         let at = around.now;
         match self.state {
             State::Approved { claim_until, .. } if at < claim_until && self.caller == Some(run) => {
-                self.state = if quorum::is_met(&self.slots(around.people)) {
-                    State::Forwarding { at, run, claim_until }
-                } else {
-                    let reason = "too few of those who approved it may still review it".to_owned();
-                    State::Revoked { at, reason }
-                };
+                if quorum::is_met(&self.slots(around.people)) {
+                    self.state = State::Forwarding { at, run, claim_until };
+                    return Ok(vec![Happened::Claimed(exact)]);
+                }
+                let reason = "too few of those who approved it may still review it".to_owned();
+                self.state = State::Revoked { at, reason };
                 Ok(vec![Happened::Entered])
             }
             State::Approved { .. }

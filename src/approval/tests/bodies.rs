@@ -86,7 +86,7 @@ fn every_body_is_read_whole_until_its_approval_is_over() {
             assert_eq!(hold.id(), id);
             process.approve(id);
             assert_eq!(process.verdict(&mut hold), "approved");
-            let run = process.wait(hold.claim()).unwrap();
+            let run = process.wait(hold.claim(fixtures::exact())).unwrap();
             assert!(process.read_body(id) == Ok(bytes.clone()));
             run.finish(Ending::Completed { status: 200 });
             process.until("approval.completed");
