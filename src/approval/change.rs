@@ -58,13 +58,13 @@ impl Approvals {
         self.0.tasks.spawn_on(async move { service.record_at_last(id, command).await }, &self.0.runtime);
     }
 
-    /// The caller has gone. Its own retry may come before that is stored, and has to find its place
-    /// free all the same.
-    pub(super) fn leaves(&self, id: ApprovalId, call: CallId) {
+    /// The caller has gone, as `command` says. Its own retry may come before that is stored, and has
+    /// to find its place free all the same.
+    pub(super) fn leaves(&self, id: ApprovalId, call: CallId, command: Command) {
         self.0.hub.leave(id, call);
         let service = self.clone();
         let work = async move {
-            service.record_at_last(id, Command::Leave { call }).await;
+            service.record_at_last(id, command).await;
             service.0.hub.gone(id, call);
         };
         self.0.tasks.spawn_on(work, &self.0.runtime);

@@ -117,7 +117,7 @@ impl Drop for Hold {
     fn drop(&mut self) {
         if self.attached {
             let call = self.call;
-            self.approvals.leaves(self.id, call);
+            self.approvals.leaves(self.id, call, Command::Leave { call });
         }
     }
 }
@@ -178,7 +178,7 @@ impl Drop for Run {
     fn drop(&mut self) {
         let run = self.call;
         match self.phase {
-            Phase::Claimed => self.approvals.later(self.id, Command::Unclaim { run }),
+            Phase::Claimed => self.approvals.leaves(self.id, run, Command::Unclaim { run }),
             Phase::Sending => {
                 let reason = "the caller hung up before the upstream had answered".to_owned();
                 self.approvals.later(self.id, Command::Finish { run, ending: Ending::Unknown { reason } });
