@@ -26,6 +26,8 @@ pub struct Hold {
     woken: oneshot::Receiver<Wake>,
     /// Why the wait is over, once it is.
     over: Option<Verdict>,
+    /// Whether the caller is told to come again, so that it does not hang up of itself.
+    sent_away: bool,
     attached: bool,
 }
 
@@ -46,7 +48,7 @@ pub enum Verdict {
 
 impl Hold {
     pub(super) fn new(approvals: Approvals, id: ApprovalId, call: CallId, woken: oneshot::Receiver<Wake>) -> Self {
-        Self { approvals, id, call, woken, over: None, attached: true }
+        Self { approvals, id, call, woken, over: None, sent_away: false, attached: true }
     }
 
     /// The wait is over before it begins.
@@ -70,25 +72,31 @@ impl Hold {
         if let Some(verdict) = &self.over {
             return verdict.clone();
         }
+        self.sent_away = false;
         let woken = match patience {
             Some(patience) => tokio::time::timeout(patience, &mut self.woken).await.ok(),
             None => Some((&mut self.woken).await),
         };
         let verdict = match woken {
-            None => return Verdict::StillPending,
+            None => {
+                self.sent_away = true;
+                return Verdict::StillPending;
+            }
             Some(Ok(Wake::Changed(approval))) => verdict_on(approval),
             // A later attempt at the same call waits in its place.
             Some(Err(_)) => Verdict::StillPending,
             Some(Ok(Wake::Draining)) => Verdict::Draining,
         };
+        self.sent_away = matches!(verdict, Verdict::StillPending | Verdict::Asked(_) | Verdict::Draining);
         self.over.insert(verdict).clone()
     }
 
     /// Says that the caller is told to come again, and returns once that is stored: it must find its
     /// place free when it does.
     pub async fn leave(mut self) {
+        self.sent_away = true;
         self.approvals.0.hub.forget(self.id, self.call);
-        let left = self.approvals.record(self.id, Command::Leave { call: self.call }).await;
+        let left = self.approvals.record(self.id, Command::SendAway { call: self.call }).await;
         // What could not be stored now is stored later, by the drop.
         self.attached = left.is_err();
     }
@@ -117,7 +125,8 @@ impl Drop for Hold {
     fn drop(&mut self) {
         if self.attached {
             let call = self.call;
-            self.approvals.leaves(self.id, call, Command::Leave { call });
+            let command = if self.sent_away { Command::SendAway { call } } else { Command::Leave { call } };
+            self.approvals.leaves(self.id, call, command);
         }
     }
 }

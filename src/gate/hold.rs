@@ -59,7 +59,9 @@ impl Gate {
             principal.id = %call.principal.id, upstream = %call.upstream.name, action = %call.actions.first().name,
             "held for approval");
         if call.respond_async && !hold.is_over() {
-            return Err(refuse::accepted(hold.id()).decided(decision.id));
+            let accepted = refuse::accepted(hold.id()).decided(decision.id);
+            hold.leave().await;
+            return Err(accepted);
         }
         body.holding(true);
         let waited = self.wait(&call, &decision, obligations, hold).await;

@@ -74,8 +74,13 @@ pub enum Command {
         /// What it gives as its reason this time.
         reason: Option<String>,
     },
-    /// The caller has hung up, or was told to come again.
+    /// The caller has hung up.
     Leave {
+        /// The call that waited.
+        call: CallId,
+    },
+    /// The caller was told to come again, so its leaving says nothing of what it wants.
+    SendAway {
         /// The call that waited.
         call: CallId,
     },
@@ -203,6 +208,7 @@ impl Approval {
             Command::Revoke { reason } => self.revoke(reason, around.now),
             Command::Join { call, instead_of, reason } => self.join(call, instead_of, reason, around.now),
             Command::Leave { call } => Ok(self.leave(call, around.now)),
+            Command::SendAway { call } => Ok(self.send_away(call)),
             Command::Claim { run, exact } => self.claim(run, exact, around),
             Command::Unclaim { run } => Ok(self.unclaim(run, around.now)),
             Command::Finish { run, ending } => self.finish(run, ending, around.now),

@@ -39,15 +39,21 @@ impl Approval {
         Ok(happened)
     }
 
-    /// A caller whose call is under way does not wait; how that ends is the run's to say.
     pub(super) fn leave(&mut self, call: CallId, now: Timestamp) -> Vec<Happened> {
+        let mut happened = self.send_away(call);
+        if !happened.is_empty() {
+            happened.extend(self.disconnected(now));
+        }
+        happened
+    }
+
+    /// A caller whose call is under way does not wait; how that ends is the run's to say.
+    pub(super) fn send_away(&mut self, call: CallId) -> Vec<Happened> {
         if self.caller != Some(call) || matches!(self.state, State::Forwarding { .. }) {
             return Vec::new();
         }
         self.caller = None;
-        let mut happened = vec![Happened::Left(call)];
-        happened.extend(self.disconnected(now));
-        happened
+        vec![Happened::Left(call)]
     }
 
     fn disconnected(&mut self, now: Timestamp) -> Vec<Happened> {

@@ -206,6 +206,43 @@ fn where_the_policy_says_so_hanging_up_withdraws() {
     bench.verify();
 }
 
+/// Its client is told that the approval stays open, so it does.
+#[test]
+fn where_hanging_up_withdraws_being_sent_away_does_not() {
+    type Act = fn(&Process, &mut Hold);
+    let ways: [(&str, Act); 4] = [
+        ("still pending", |process, hold| {
+            assert!(process.wait(hold.verdict(Some(Duration::ZERO))).is_pending());
+        }),
+        ("asked: why?", |process, hold| {
+            process.say(hold.id(), "ana", Verdict::Ask, Some("why?")).unwrap();
+            assert_eq!(process.verdict(hold), "asked: why?");
+        }),
+        ("draining", |process, hold| {
+            process.approvals.drain();
+            assert_eq!(process.verdict(hold), "draining");
+        }),
+        ("left in good order", |_, _| {}),
+    ];
+    let withdraw = HoldObligations { on_disconnect: OnDisconnect::Withdraw, ..fixtures::obligations("owners=1") };
+    for (way, act) in ways {
+        let mut bench = Bench::new();
+        let mut process = bench.start();
+        let mut hold = process.open_under(&bench.call(), withdraw.clone()).unwrap();
+        let id = hold.id();
+        act(&process, &mut hold);
+        if way == "left in good order" {
+            process.wait(hold.leave())
+        } else {
+            drop(hold)
+        }
+        process.until("approval.caller_left");
+        assert_eq!((process.state(id), process.get(id).caller), ("pending", None), "{way}");
+        process.stop();
+        bench.verify();
+    }
+}
+
 #[test]
 fn draining_sends_everybody_away_and_keeps_what_is_open() {
     let mut bench = Bench::new();

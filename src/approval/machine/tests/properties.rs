@@ -27,6 +27,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         1 => Just(Command::Revoke { reason: "policy".to_owned() }),
         3 => (call(), any::<bool>()).prop_map(|(call, says)| Command::Join { call, instead_of: None, reason: says.then(|| "x".to_owned()) }),
         2 => call().prop_map(|call| Command::Leave { call }),
+        1 => call().prop_map(|call| Command::SendAway { call }),
         4 => call().prop_map(|run| Command::Claim { run, exact: fixtures::exact() }),
         2 => call().prop_map(|run| Command::Unclaim { run }),
         3 => (call(), ending).prop_map(|(run, ending)| Command::Finish { run, ending }),

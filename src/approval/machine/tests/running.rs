@@ -114,6 +114,10 @@ fn where_the_policy_says_so_hanging_up_takes_the_call_back() {
     case.approval.obligations.on_disconnect = OnDisconnect::Withdraw;
     let call = case.call;
     let mut approved = case.clone().approved();
+    // Whoever is told to come again has not hung up.
+    for case in [&case, &approved] {
+        assert_eq!(case.clone().try_now(Command::SendAway { call }), "left");
+    }
     assert_eq!(case.try_now(Command::Leave { call }), "left+->withdrawn");
     assert_eq!(approved.clone().try_now(Command::Leave { call }), "left+->revoked");
     assert_eq!(approved.try_now(Command::Claim { run: call, exact: fixtures::exact() }), "->forwarding");
