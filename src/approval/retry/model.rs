@@ -165,7 +165,10 @@ impl World {
         let by_id =
             id.and_then(|id| self.by_call_id.get(&id).copied()).into_iter().map(|record| (record, Found::CallId));
         let open = everything.clone().filter(|record| self.records[*record].state.is_open());
-        let ended = everything.filter(|record| self.records[*record].state.since().is_some_and(|at| at >= since));
+        let ended = everything.filter(|record| match &self.records[*record].state {
+            State::Forwarding { .. } => true,
+            state => state.since().is_some_and(|at| at >= since),
+        });
         let candidates =
             by_id.chain(open.map(|record| (record, Found::Open))).chain(ended.map(|record| (record, Found::Ended)));
         let belongs = candidates

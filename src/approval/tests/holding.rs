@@ -206,6 +206,30 @@ fn where_the_policy_says_so_hanging_up_withdraws() {
     bench.verify();
 }
 
+/// A caller that opens many and takes all but the denied one back does not get to ask again at once.
+#[test]
+fn a_denial_cannot_be_hidden_behind_calls_that_were_taken_back() {
+    let mut bench = Bench::new();
+    let process = bench.start();
+    let bench = bench;
+    let attempt = |id: u8| {
+        let mut call = bench.call();
+        call.attempt.of = Some(id.to_string());
+        call
+    };
+    let holds: Vec<Hold> = (0..20).map(|id| process.open(&attempt(id))).collect();
+    let denied = holds[0].id();
+    process.say(denied, "ana", Verdict::Deny, Some("no")).unwrap();
+    bench.set_clock(1);
+    for hold in &holds[1..] {
+        process.wait(process.approvals.withdraw_as_caller(hold.id(), "deploy-bot")).unwrap();
+    }
+    assert_eq!(process.repeats(&attempt(99)), (denied, "denied".to_owned()));
+    drop(holds);
+    process.stop();
+    bench.verify();
+}
+
 /// Its client is told that the approval stays open, so it does.
 #[test]
 fn where_hanging_up_withdraws_being_sent_away_does_not() {

@@ -52,6 +52,26 @@ fn a_run_that_is_dropped_after_something_was_sent_is_unknown() {
     bench.verify();
 }
 
+/// Upstreams can take longer than anything is remembered for.
+#[test]
+fn an_attempt_without_an_id_finds_a_run_that_takes_long() {
+    let mut bench = Bench::new();
+    let mut process = bench.start();
+    let hold = approved(&bench, &process);
+    let id = hold.id();
+    let mut run = process.wait(hold.claim(fixtures::exact())).unwrap();
+    run.sending();
+    bench.set_clock(3_600);
+    let mut again = bench.call();
+    again.attempt.number = Some(2);
+    assert_eq!(process.repeats(&again), (id, "forwarding".to_owned()));
+    run.finish(Ending::Completed { status: 200 });
+    process.until("approval.completed");
+    assert_eq!(process.repeats(&again), (id, "completed".to_owned()));
+    process.stop();
+    bench.verify();
+}
+
 /// However far a claim had come when its caller left: it is given back, and the retry gets it.
 #[test]
 fn a_caller_that_leaves_while_its_call_is_claimed_gives_it_back() {
