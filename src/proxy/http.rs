@@ -84,12 +84,13 @@ pub struct Shared {
     pub limits: Limits,
 }
 
-/// Answers one request, whatever happens to it.
+/// Answers one request, whatever happens to it. `watched` is set once its call is held.
 pub(super) async fn handle(
     shared: Arc<Shared>,
     core: usize,
     arrival: Arc<Arrival>,
     request: Request<Incoming>,
+    watched: HeldFlag,
 ) -> Result<Response<Answer>, Infallible> {
     let started = Instant::now();
     let received = shared.clock.now();
@@ -98,7 +99,7 @@ pub(super) async fn handle(
     let http1 = request.version() < http::Version::HTTP_2;
     let (parts, body) = request.into_parts();
     let exchange = Exchange { shared: Arc::clone(&shared), core, arrival, id, received };
-    let mut body = Downstream::new(body, shared.limits.body_timeout);
+    let mut body = Downstream::new(body, shared.limits.body_timeout, watched);
     let (route, answered) = match exchange.read(&parts) {
         Ok(Asked::Own { head, principal }) => {
             let approvals = shared.gate.approvals();

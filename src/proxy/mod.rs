@@ -17,6 +17,7 @@ mod own;
 mod payload;
 mod readback;
 mod sse;
+mod watched;
 
 mod route;
 mod upgrade;
