@@ -154,6 +154,7 @@ impl World {
         (new.created, new.expires) = (at(self.now), at(self.now + 100));
         let sought = Sought {
             principal: new.principal.id.clone(),
+            closure: new.closure.clone(),
             digest: new.digest,
             attempt: Attempt { of: id.map(|id| id.to_string()), number: Some(attempt) },
             named: None,

@@ -206,6 +206,33 @@ fn where_the_policy_says_so_hanging_up_withdraws() {
     bench.verify();
 }
 
+/// Whoever made the key of the retry could have approved the call of another key.
+#[test]
+fn a_retry_with_a_key_of_other_people_is_asked_for_anew() {
+    let mut bench = Bench::new();
+    let mut process = bench.start();
+    let with_key_of = |name: &str| {
+        let (mut call, mut principal) = (bench.call(), fixtures::principal("deploy-bot"));
+        principal.authn.created_by = Some(person(name));
+        call.principal = Arc::new(principal);
+        call
+    };
+    let (first, by_ana, again) = (bench.call(), with_key_of("ana"), with_key_of("kim@example.com"));
+    let hold = process.open(&first);
+    let id = hold.id();
+    drop(hold);
+    process.until("approval.caller_left");
+    process.approve(id);
+    let other = process.open(&by_ana);
+    assert_ne!(other.id(), id);
+    assert_eq!(process.say(other.id(), "ana", Verdict::Approve, None).unwrap_err().code(), "own-request");
+    let joined = process.open(&again);
+    assert_eq!(joined.id(), id);
+    drop((other, joined));
+    process.stop();
+    bench.verify();
+}
+
 /// A caller that opens many and takes all but the denied one back does not get to ask again at once.
 #[test]
 fn a_denial_cannot_be_hidden_behind_calls_that_were_taken_back() {

@@ -93,6 +93,7 @@ impl Bench {
         let (approval, request) = fixtures::record(&self.ids, &call, "owners=2", &self.people);
         let sought = Sought {
             principal: principal.to_owned(),
+            closure: approval.closure.clone(),
             digest: approval.digest,
             attempt: Attempt::default(),
             named: None,
