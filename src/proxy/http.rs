@@ -186,6 +186,7 @@ impl Exchange {
     ) -> Result<Response<Answer>, Refusal> {
         let upgrade = parts.extensions.remove::<OnUpgrade>();
         let AskedCall { head, principal, route, path } = asked;
+        let caller = Arc::clone(&principal);
         let call = self.call(parts, head, principal, &route, path);
         let admitted = match self.shared.gate.admit(call, &mut body).await? {
             Admission::Admitted(admitted) => admitted,
@@ -197,6 +198,9 @@ impl Exchange {
             None => None,
         };
         let approved = dedicated.is_some();
+        if approved {
+            self.still_known(&caller)?;
+        }
         // From here on the caller may leave at any await; the permit is claimed at the last moment.
         let permitted = admitted.permit().await?;
         let onward = Onward { core: self.core, arrival: Arc::clone(&self.arrival), credential, upgrade, dedicated };
@@ -210,6 +214,16 @@ impl Exchange {
                 .map_err(|_| Refusal::new(RefusalCode::Internal, "the call was sent and then lost"))?;
         }
         route_upstream.send(permitted, body, onward).await
+    }
+
+    /// A call can be held for longer than its key is good.
+    fn still_known(&self, principal: &Principal) -> Result<(), Refusal> {
+        let agents = &self.shared.snapshot.load().agents;
+        agents.check(principal, self.shared.clock.now()).map_err(|error| {
+            tracing::warn!(call.id = %self.id, principal.id = %principal.id, %error, "an approved call is not sent");
+            self.shared.auth_metrics.failed(KeyKind::Agent, &error);
+            error.refusal()
+        })
     }
 
     /// The call as it is decided on and sent.

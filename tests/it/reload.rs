@@ -105,3 +105,19 @@ async fn a_key_that_is_taken_away_opens_nothing_any_more() {
     .await;
     assert_eq!(world.call_of("other-bot", Method::GET, "/open/a").send().await.status, 200);
 }
+
+/// Also not what was held before it was taken away.
+#[tokio::test]
+async fn a_call_whose_key_is_taken_away_while_it_is_held_does_not_run() {
+    let world = World::start();
+    let held = world.get("/held/a").spawn();
+    let item = world.held("/held/a").await;
+    world.replace("keys/deploy-bot", "");
+    eventually("the key to be refused", || async { (world.get("/open/a").send().await.status == 401).then_some(()) })
+        .await;
+    world.approve("ana", &item).await;
+    let refused = held.await.unwrap();
+    assert_eq!((refused.status, world.upstream.count("/held/a")), (401, 0), "{}", refused.text());
+    world.waits_for("/held/a", "approved", false).await;
+    world.verify();
+}
