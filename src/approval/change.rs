@@ -1,5 +1,6 @@
 //! How a record changes: checked, carried out, sealed and told, then stored, then in the log.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
@@ -42,8 +43,14 @@ impl Approvals {
         Ok(changed.approval)
     }
 
-    pub(super) async fn claim(&self, id: ApprovalId, run: CallId, exact: Sha256) -> Result<(), ApprovalError> {
-        let approval = self.change(id, Command::Claim { run, exact }).await?;
+    pub(super) async fn claim(
+        &self,
+        id: ApprovalId,
+        run: CallId,
+        exact: Sha256,
+        behind: BTreeSet<String>,
+    ) -> Result<(), ApprovalError> {
+        let approval = self.change(id, Command::Claim { run, exact, behind }).await?;
         match approval.state {
             State::Forwarding { .. } => Ok(()),
             state => Err(ApprovalError::NotClaimable { approval: id, state: state.name() }),

@@ -7,12 +7,14 @@ use tokio::sync::oneshot;
 
 use crate::model::ApprovalId;
 use crate::model::CallId;
+use crate::model::Principal;
 use crate::model::Sha256;
 
 use super::error::ApprovalError;
 use super::hub::Wake;
 use super::machine::Command;
 use super::machine::Ending;
+use super::machine::closure;
 use super::record::Approval;
 use super::record::State;
 use super::service::Approvals;
@@ -103,20 +105,22 @@ impl Hold {
 
     /// Claims the approval for this call: from now on no other run can have it. To be called
     /// immediately before the first byte is sent, while the caller is still there. `exact` is the hash
-    /// of the bytes that will be, for the log: an approval binds to what they mean.
+    /// of the bytes that will be, for the log: an approval binds to what they mean. `caller` is the
+    /// principal as it is known now: whoever has come to stand behind it since does not count.
     ///
     /// # Errors
     /// [`ApprovalError::NotClaimable`] if it was revoked or lapsed meanwhile,
     /// [`ApprovalError::Forged`] if its record was not sealed by us. Then the caller counts as
     /// having left.
-    pub async fn claim(mut self, exact: Sha256) -> Result<Run, ApprovalError> {
+    pub async fn claim(mut self, exact: Sha256, caller: &Principal) -> Result<Run, ApprovalError> {
         let (approvals, id, call) = (self.approvals.clone(), self.id, self.call);
         // Made first: should the caller leave while the claim is under way, or the claim be stored
         // and not get into the log, its drop gives it back and says that the caller has left.
         let run = Run { approvals: approvals.clone(), id, call, phase: Phase::Claimed };
         self.attached = false;
         self.approvals.0.hub.forget(self.id, self.call);
-        approvals.claim(id, call, exact).await?;
+        let behind = closure(caller, &approvals.people());
+        approvals.claim(id, call, exact, behind).await?;
         Ok(run)
     }
 }

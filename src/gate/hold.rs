@@ -150,7 +150,9 @@ impl Gate {
                 tracing::error!(call.id = %call.id, approval.id = %approval.id, %error,
                     "the policy cannot be evaluated; the approved call is refused");
                 self.metrics.failed.inc();
-                return Err(refuse::policy_error(id).about(approval.id));
+                let refusal = refuse::policy_error(id).about(approval.id);
+                self.note_refused(&call, &refusal);
+                return Err(refusal);
             }
         };
         Ok(Admitted::approved(Arc::clone(self), call, decision, digest, approval, hold))

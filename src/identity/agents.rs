@@ -102,14 +102,16 @@ impl AgentKeys {
         Ok(Arc::clone(&known.principal))
     }
 
-    /// Whether the key that `principal` came with is still good at `now`, and still its own.
+    /// Who `principal` is at `now`, if the key that it came with is still good, and still its own.
     ///
     /// # Errors
-    /// [`IdentityError`] says what has become of it.
-    pub fn check(&self, principal: &Principal, now: Timestamp) -> Result<(), IdentityError> {
+    /// [`IdentityError`] says what has become of the key.
+    pub fn know_again(&self, principal: &Principal, now: Timestamp) -> Result<Arc<Principal>, IdentityError> {
         let id = &principal.authn.key_id;
         let known = self.keys.get(id).filter(|known| known.principal.id == principal.id);
-        known.ok_or(IdentityError::Unknown(KeyKind::Agent))?.check(id, now)
+        let known = known.ok_or(IdentityError::Unknown(KeyKind::Agent))?;
+        known.check(id, now)?;
+        Ok(Arc::clone(&known.principal))
     }
 
     /// How many keys there are.

@@ -50,6 +50,7 @@ use super::route::Route;
 use super::route::Routes;
 use super::sse;
 use super::sse::HeldFlag;
+use super::upstream::Dedicated;
 use super::upstream::Onward;
 
 /// What the configuration says of routes, keys and credentials; replaced as a whole.
@@ -192,17 +193,13 @@ impl Exchange {
             Admission::Admitted(admitted) => admitted,
             Admission::Replayed(kept) => return replayed(&kept),
         };
-        let credential = self.credential(&admitted, &route).await?;
-        let dedicated = match admitted.approval() {
-            Some(approval) => Some(Box::pin(route.upstream.open(approval)).await?),
-            None => None,
+        let (credential, dedicated, caller) = match self.prepare(&admitted, &route, caller).await {
+            Ok(prepared) => prepared,
+            Err(refusal) => return Err(admitted.refused(refusal)),
         };
         let approved = dedicated.is_some();
-        if approved {
-            self.still_known(&caller)?;
-        }
         // From here on the caller may leave at any await; the permit is claimed at the last moment.
-        let permitted = admitted.permit().await?;
+        let permitted = admitted.permit(&caller).await?;
         let onward = Onward { core: self.core, arrival: Arc::clone(&self.arrival), credential, upgrade, dedicated };
         let route_upstream = Arc::clone(&route.upstream);
         if approved {
@@ -216,10 +213,25 @@ impl Exchange {
         route_upstream.send(permitted, body, onward).await
     }
 
-    /// A call can be held for longer than its key is good.
-    fn still_known(&self, principal: &Principal) -> Result<(), Refusal> {
+    /// What is needed beside the call itself: its credential; and if people have approved it, a
+    /// connection of its own, and its caller as it is known now.
+    async fn prepare(
+        &self,
+        admitted: &Admitted,
+        route: &Route,
+        caller: Arc<Principal>,
+    ) -> Result<(Option<Injection>, Option<Dedicated>, Arc<Principal>), Refusal> {
+        let credential = self.credential(admitted, route).await?;
+        let Some(approval) = admitted.approval() else { return Ok((credential, None, caller)) };
+        let dedicated = Box::pin(route.upstream.open(approval)).await?;
+        let caller = self.know_again(&caller).map_err(|refusal| refusal.about(approval))?;
+        Ok((credential, Some(dedicated), caller))
+    }
+
+    /// A call can be held for longer than its key is good, or than the same people stand behind it.
+    fn know_again(&self, principal: &Principal) -> Result<Arc<Principal>, Refusal> {
         let agents = &self.shared.snapshot.load().agents;
-        agents.check(principal, self.shared.clock.now()).map_err(|error| {
+        agents.know_again(principal, self.shared.clock.now()).map_err(|error| {
             tracing::warn!(call.id = %self.id, principal.id = %principal.id, %error, "an approved call is not sent");
             self.shared.auth_metrics.failed(KeyKind::Agent, &error);
             error.refusal()

@@ -146,7 +146,9 @@ impl Offer {
 
     /// Nothing is to be had any more. Without it the sockets would take connections for as long as
     /// this process lives.
-    pub(super) fn withdraw(self) {
+    pub(super) fn withdraw(mut self) {
+        // First, so that whoever listens for successors knows why it hears nothing more.
+        self.successors.close();
         self.shared.places.lock().clear();
         // Both fail only if it is gone already.
         let _ = self.shared.listener.shutdown(std::net::Shutdown::Both);

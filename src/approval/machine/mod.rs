@@ -5,6 +5,7 @@
 //! kept (`approval::store`), how reviewers hear of it (`review`), or what is told to the caller
 //! (`gate`). Pure: no IO, and the caller brings `now`. Start at [`Approval::apply`].
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::identity::People;
@@ -90,6 +91,8 @@ pub enum Command {
         run: CallId,
         /// The hash of exactly what will be sent ([`crate::model::Call::exact_sha256`]).
         exact: Sha256,
+        /// Who stands behind the caller now; some may have come since it was held.
+        behind: BTreeSet<String>,
     },
     /// The call has left after it wanted to run, and not a byte of it was sent.
     Unclaim {
@@ -209,7 +212,7 @@ impl Approval {
             Command::Join { call, instead_of, reason } => self.join(call, instead_of, reason, around.now),
             Command::Leave { call } => Ok(self.leave(call, around.now)),
             Command::SendAway { call } => Ok(self.send_away(call)),
-            Command::Claim { run, exact } => self.claim(run, exact, around),
+            Command::Claim { run, exact, behind } => self.claim(run, exact, behind, around),
             Command::Unclaim { run } => Ok(self.unclaim(run, around.now)),
             Command::Finish { run, ending } => self.finish(run, ending, around.now),
             Command::Abandon => Ok(self.abandon(around.now)),

@@ -1,5 +1,7 @@
 //! The caller's side of an approval: it waits, leaves, comes again, and runs the call once.
 
+use std::collections::BTreeSet;
+
 use crate::approval::error::ApprovalError;
 use crate::approval::quorum;
 use crate::approval::record::Approval;
@@ -70,11 +72,13 @@ impl Approval {
         &mut self,
         run: CallId,
         exact: Sha256,
+        behind: BTreeSet<String>,
         around: Surroundings<'_>,
     ) -> Result<Vec<Happened>, ApprovalError> {
         let at = around.now;
         match self.state {
             State::Approved { claim_until, .. } if at < claim_until && self.caller == Some(run) => {
+                self.closure.extend(behind);
                 if quorum::is_met(&self.slots(around.people)) {
                     self.state = State::Forwarding { at, run, claim_until };
                     return Ok(vec![Happened::Claimed(exact)]);

@@ -108,7 +108,7 @@ impl World {
                 let Some((record, run)) = self.connection(index, Phase::Waits).map(|it| (it.approval, it.call)) else {
                     return;
                 };
-                if self.apply(record, Command::Claim { run, exact: fixtures::exact() }) {
+                if self.apply(record, Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }) {
                     let claimed = matches!(self.records[record].state, State::Forwarding { .. });
                     let phase = if claimed { Phase::Claimed } else { Phase::Gone };
                     self.connections.iter_mut().filter(|it| it.call == run).for_each(|it| it.phase = phase);

@@ -19,7 +19,7 @@ fn a_held_call_runs_once_it_is_approved_and_the_log_tells_it_all() {
     assert!(process.wait(hold.verdict(Some(Duration::ZERO))).is_pending());
     process.say(id, "cy", Verdict::Approve, None).unwrap();
     assert_eq!(process.verdict(&mut hold), "approved");
-    let mut run = process.wait(hold.claim(fixtures::exact())).unwrap();
+    let mut run = process.wait(hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot"))).unwrap();
     assert_eq!((process.state(id), process.approvals.waiting()), ("forwarding", 0));
     run.sending();
     run.finish(Ending::Completed { status: 201 });
@@ -95,7 +95,7 @@ fn a_retry_joins_what_its_first_attempt_has_left_open() {
     assert_eq!((hold.id(), process.get(id).caller), (id, Some(again.id)));
     process.approve(id);
     assert_eq!(process.verdict(&mut hold), "approved");
-    drop(process.wait(hold.claim(fixtures::exact())).unwrap());
+    drop(process.wait(hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot"))).unwrap());
     process.until("approval.unclaimed");
     process.stop();
     assert_eq!(bench.logged()["approval.created"], 1);
@@ -116,7 +116,10 @@ fn what_was_approved_while_the_caller_was_away_waits_for_its_retry_and_asks_nobo
     // At once: nothing else would wake it.
     let verdict = process.wait(async { hold.verdict(None).now_or_never() });
     assert!(matches!(verdict, Some(HoldVerdict::Approved(_))), "{verdict:?}");
-    process.wait(hold.claim(fixtures::exact())).unwrap().finish(Ending::Completed { status: 200 });
+    process
+        .wait(hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot")))
+        .unwrap()
+        .finish(Ending::Completed { status: 200 });
     process.until("approval.completed");
     process.stop();
     let logged = bench.logged();

@@ -191,8 +191,13 @@ impl Wire {
     }
 
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        self.0.write_all(bytes.as_ref()).await.unwrap();
-        self.0.flush().await.unwrap();
+        self.try_write(bytes).await.unwrap();
+    }
+
+    /// The same where the other side may close before it has read all.
+    pub(crate) async fn try_write(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        self.0.write_all(bytes.as_ref()).await?;
+        self.0.flush().await
     }
 
     /// Says that nothing more will be written.

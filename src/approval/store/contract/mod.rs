@@ -261,9 +261,12 @@ pub(in crate::approval) async fn an_opening_joins_only_an_open_record_of_the_sam
     let joined = bench.store.open(bench.opening("deploy-bot", "export")).await.unwrap();
     assert_eq!((joined.how, joined.approval.id, joined.approval.state.name()), (How::Joined, second.id, "approved"));
     bench.leave(&joined.approval).await;
-    bench.change(second.id, Command::Claim { run: bench.ids.call(), exact: fixtures::exact() }).await.unwrap_err();
+    bench
+        .change(second.id, Command::Claim { run: bench.ids.call(), exact: fixtures::exact(), behind: BTreeSet::new() })
+        .await
+        .unwrap_err();
     let run = bench.store.open(bench.opening("deploy-bot", "export")).await.unwrap().approval.caller.unwrap();
-    bench.change(second.id, Command::Claim { run, exact: fixtures::exact() }).await.unwrap();
+    bench.change(second.id, Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }).await.unwrap();
     bench.open("deploy-bot", "export").await;
     // Nor is one that is over, whether or not the sweep has come to it.
     let due = bench.open("deploy-bot", "late").await;
@@ -359,16 +362,22 @@ pub(in crate::approval) async fn of_sixty_claims_at_once_one_wins(bench: Bench) 
     bench.approve(&approval).await;
     let run = approval.caller.unwrap();
     let tasks = (0..60).map(|_| {
-        let (store, claim) =
-            (Arc::clone(&bench.store), bench.command(10, Command::Claim { run, exact: fixtures::exact() }));
+        let (store, claim) = (
+            Arc::clone(&bench.store),
+            bench.command(10, Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }),
+        );
         tokio::spawn(async move { store.change(approval.id, claim).await })
     });
     let claims: Vec<_> = join_all(tasks).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(claims.iter().filter(|claim| claim.is_ok()).count(), 1);
     let kinds = bench.kinds(approval.id).await;
     assert_eq!(kinds.iter().filter(|kind| *kind == "approval.claimed").count(), 1, "{kinds:?}");
-    let strangers =
-        (0..5).map(|_| bench.change(approval.id, Command::Claim { run: bench.ids.call(), exact: fixtures::exact() }));
+    let strangers = (0..5).map(|_| {
+        bench.change(
+            approval.id,
+            Command::Claim { run: bench.ids.call(), exact: fixtures::exact(), behind: BTreeSet::new() },
+        )
+    });
     assert!(join_all(strangers).await.iter().all(Result::is_err));
 }
 
@@ -497,7 +506,10 @@ pub(in crate::approval) async fn whoever_was_left_behind_is_found(bench: Bench) 
     for approval in [&runs, &done] {
         bench.approve(approval).await;
         bench
-            .change(approval.id, Command::Claim { run: approval.caller.unwrap(), exact: fixtures::exact() })
+            .change(
+                approval.id,
+                Command::Claim { run: approval.caller.unwrap(), exact: fixtures::exact(), behind: BTreeSet::new() },
+            )
             .await
             .unwrap();
     }
@@ -558,7 +570,7 @@ pub(in crate::approval) async fn a_long_body_comes_before_its_record_and_goes_wi
     store.drop_body(id).await.unwrap();
     bench.approve(&approval).await;
     let call = approval.caller.unwrap();
-    bench.change(id, Command::Claim { run: call, exact: fixtures::exact() }).await.unwrap();
+    bench.change(id, Command::Claim { run: call, exact: fixtures::exact(), behind: BTreeSet::new() }).await.unwrap();
     assert_eq!((bench.read(id).await.state.name(), store.body_bytes(id).await.unwrap()), ("forwarding", 9));
     bench.change(id, Command::Finish { run: call, ending: Ending::Completed { status: 200 } }).await.unwrap();
     assert_eq!((store.body_bytes(id).await.unwrap(), store.body_piece(id, 0).await.unwrap()), (0, None));
