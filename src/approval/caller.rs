@@ -7,8 +7,36 @@ use super::error::ApprovalError;
 use super::machine::Command;
 use super::record::Approval;
 use super::service::Approvals;
+use super::store::Query;
 
 impl Approvals {
+    /// One record, as its caller may be told of it: what has happened to it is in the audit log.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`], and [`ApprovalError::Audit`] while the log cannot be written.
+    pub async fn told(&self, id: ApprovalId) -> Result<Option<Approval>, ApprovalError> {
+        let approval = self.0.store.read(id).await?;
+        self.logged(Some(id)).await?;
+        Ok(approval)
+    }
+
+    /// Records, newest first, as their caller may be told of them.
+    ///
+    /// # Errors
+    /// As with [`Self::told`].
+    pub async fn list_told(&self, query: Query) -> Result<Vec<Approval>, ApprovalError> {
+        let approvals = self.0.store.list(query).await?;
+        self.logged(None).await?;
+        Ok(approvals)
+    }
+
+    /// Waits until all that has been read of one approval, or of all, is in the audit log. Asked
+    /// after reading, so that no event of what was read is missed; one that came later does no harm.
+    pub(super) async fn logged(&self, id: Option<ApprovalId>) -> Result<(), ApprovalError> {
+        let seq = self.0.store.last_seq(id).await?;
+        self.published(seq).await
+    }
+
     /// Answers the open question in the name of the principal that calls.
     ///
     /// # Errors

@@ -206,7 +206,7 @@ impl Approvals {
         }
         let (notices, _) = broadcast::channel(NOTICES_MAX);
         // All that is stored by now is in the log.
-        let (publish, progress) = watch::channel(Progress::until(store.last_seq().await?));
+        let (publish, progress) = watch::channel(Progress::until(store.last_seq(None).await?));
         let (publishers, finish) = (TaskTracker::new(), CancellationToken::new());
         let hub = Arc::new(Hub::default());
         let metrics = Arc::new(metrics);
@@ -342,13 +342,15 @@ impl Approvals {
             }
         };
         if opened.how == How::Repeated {
+            // As whoever waited for it: what is not in the log yet is told to nobody.
+            self.logged(Some(opened.approval.id)).await?;
             return Ok(Opened::Repeats(Box::new(opened.approval)));
         }
         let (id, version) = (opened.approval.id, opened.approval.version);
         let mut hold = Hold::new(self.clone(), id, call, self.0.hub.register(id, call, sought.digest, version));
         self.published(opened.seq).await?;
         // Registered first, read second: nothing can have slipped between.
-        let current = self.0.store.read(id).await?.ok_or(ApprovalError::NotFound(id))?;
+        let current = self.told(id).await?.ok_or(ApprovalError::NotFound(id))?;
         if concerns_waiter(&current) {
             hold.ready(Arc::new(current));
         }

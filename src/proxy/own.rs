@@ -80,7 +80,7 @@ async fn list(approvals: &Approvals, principal: &Principal, query: &str) -> Resu
             _ => return Err(bad(name, value, "`state`, `after` and `limit`")),
         }
     }
-    let items = approvals.list(wanted).await.map_err(|error| refused(&error))?;
+    let items = approvals.list_told(wanted).await.map_err(|error| refused(&error))?;
     let items: Vec<Value> = items.iter().map(view).collect();
     Ok(respond(StatusCode::OK, &json!({ "items": items })))
 }
@@ -146,7 +146,7 @@ struct Message {
 
 /// Somebody else's approval does not exist, as far as this agent is concerned.
 async fn own(approvals: &Approvals, principal: &Principal, id: ApprovalId) -> Result<Approval, Refusal> {
-    let found = approvals.get(id).await.map_err(|error| refused(&error))?;
+    let found = approvals.told(id).await.map_err(|error| refused(&error))?;
     match found {
         Some(approval) if approval.principal.id == principal.id => Ok(approval),
         Some(_) => {

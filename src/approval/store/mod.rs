@@ -268,11 +268,11 @@ pub trait Store: Send + Sync {
     /// [`ApprovalError::Store`].
     fn pending(&self) -> Answer<u64>;
 
-    /// The place of the latest event; 0 if there is none yet.
+    /// The place of the latest event, of one approval or of all; 0 if there is none yet.
     ///
     /// # Errors
     /// [`ApprovalError::Store`].
-    fn last_seq(&self) -> Answer<u64>;
+    fn last_seq(&self, approval: Option<ApprovalId>) -> Answer<u64>;
 
     /// The events that are not known to be in the audit log, in order, up to [`PAGE_MAX`].
     ///

@@ -66,7 +66,9 @@ struct Process {
     store: Arc<dyn Store>,
     registry: Registry,
     events: broadcast::Receiver<Notice>,
-    /// Hears of what was stored while the way to the log is cut.
+    /// The way to the log.
+    tell: mpsc::UnboundedSender<Vec<Entry>>,
+    /// Hears of what was stored while that is cut.
     cut_off: mpsc::UnboundedReceiver<Vec<Entry>>,
     cut: Arc<AtomicBool>,
     log: Log,
@@ -108,9 +110,9 @@ impl Bench {
         let (tell, stored) = mpsc::unbounded_channel();
         let (tell_cut, cut_off) = mpsc::unbounded_channel();
         let cut = Arc::new(AtomicBool::new(false));
-        let is_cut = Arc::clone(&cut);
+        let (is_cut, to_log) = (Arc::clone(&cut), tell.clone());
         let on_stored = Box::new(move |entries| {
-            let way = if is_cut.load(Ordering::SeqCst) { &tell_cut } else { &tell };
+            let way = if is_cut.load(Ordering::SeqCst) { &tell_cut } else { &to_log };
             let _ = way.send(entries);
         });
         let store: Arc<dyn Store> = Arc::new(Embedded::open(&self.dir.path().join("store"), on_stored).unwrap());
@@ -129,7 +131,7 @@ impl Bench {
         };
         let approvals = runtime.block_on(Approvals::start(parts)).unwrap();
         let events = approvals.subscribe();
-        Process { runtime, approvals, store, registry, events, cut_off, cut, log, writer }
+        Process { runtime, approvals, store, registry, events, tell, cut_off, cut, log, writer }
     }
 
     fn call(&self) -> Call {

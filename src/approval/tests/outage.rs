@@ -46,6 +46,56 @@ fn what_is_not_in_the_log_has_no_effect_until_it_is() {
     assert_eq!((logged["approval.decided"], logged["approval.approved"], logged["approval.completed"]), (1, 1, 1));
 }
 
+/// Whoever comes too late for an approval, and whoever comes to wait for it, is told of what has
+/// happened to it no sooner than those who were there.
+#[test]
+fn nobody_is_told_of_what_is_stored_and_not_in_the_log() {
+    for (verdict, attempt, expected) in
+        [(Verdict::Deny, Some(2), "denied"), (Verdict::Approve, Some(2), "approved"), (Verdict::Deny, None, "denied")]
+    {
+        let mut bench = Bench::new();
+        let mut process = bench.start();
+        let hold = process.open(&bench.call());
+        let id = hold.id();
+        let mut again = bench.call();
+        again.attempt.number = attempt;
+        again.resumes = Some(id);
+        process.cut.store(true, Ordering::SeqCst);
+        let mut cut_off = std::mem::replace(&mut process.cut_off, mpsc::unbounded_channel().1);
+        let told = async {
+            let entries = cut_off.recv().await.unwrap();
+            let opening = process.approvals.open(fixtures::new_approval(&again, fixtures::obligations("owners=1")));
+            let (mut opening, mut asking) = (Box::pin(opening), Box::pin(process.approvals.told(id)));
+            let early = tokio::time::timeout(Duration::from_millis(100), async {
+                tokio::select! {
+                    opened = &mut opening => format!("{opened:?}"),
+                    told = &mut asking => format!("{told:?}"),
+                }
+            });
+            if let Ok(early) = early.await {
+                panic!("{expected}: {early}");
+            }
+            // What is stored by now, the joining too, goes on in its order.
+            process.tell.send(entries).unwrap();
+            while let Ok(entries) = cut_off.try_recv() {
+                process.tell.send(entries).unwrap();
+            }
+            process.cut.store(false, Ordering::SeqCst);
+            (opening.await.unwrap(), asking.await.unwrap().unwrap())
+        };
+        let (decided, (opened, told)) =
+            process.wait(futures_util::future::join(process.decide(id, "ana", verdict, None), told));
+        assert_eq!((decided.unwrap().state.name(), told.state.name()), (expected, expected));
+        match opened {
+            Opened::Repeats(before) => assert_eq!((before.id, before.state.name()), (id, expected)),
+            Opened::Held(mut waits) => assert_eq!((waits.id(), process.verdict(&mut waits).as_str()), (id, expected)),
+        }
+        drop(hold);
+        process.stop();
+        bench.verify();
+    }
+}
+
 /// A claim that is stored and not in the log is no claim: nothing may be sent, and it is given back.
 #[test]
 fn a_claim_that_does_not_get_into_the_log_is_given_back() {

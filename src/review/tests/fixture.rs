@@ -383,8 +383,8 @@ impl Breakable {
 }
 
 impl Store for Breakable {
-    fn last_seq(&self) -> Answer<u64> {
-        self.or(|store| store.last_seq())
+    fn last_seq(&self, approval: Option<ApprovalId>) -> Answer<u64> {
+        self.or(|store| store.last_seq(approval))
     }
 
     fn open(&self, opening: Opening) -> Answer<Opened> {

@@ -28,10 +28,10 @@ pub(in crate::approval) async fn an_attempt_finds_the_call_it_belongs_to_by_its_
     let joined = bench.store.open(attempt("export", "three", 13)).await.unwrap();
     assert_eq!((joined.how, joined.approval.id), (How::Joined, first.approval.id));
     bench.change(joined.approval.id, bench.review(&joined.approval, "ana", ReviewVerdict::Deny)).await.unwrap();
-    let seq = bench.store.last_seq().await.unwrap();
+    let seq = bench.store.last_seq(None).await.unwrap();
     let denied = bench.store.open(attempt("export", "three", 5_000)).await.unwrap();
     assert_eq!((denied.how, denied.approval.id, denied.seq), (How::Repeated, first.approval.id, 0));
-    assert_eq!(bench.store.last_seq().await.unwrap(), seq, "a repetition changes nothing");
+    assert_eq!(bench.store.last_seq(None).await.unwrap(), seq, "a repetition changes nothing");
     // A day later the id is forgotten.
     assert_eq!(bench.store.open(attempt("export", "three", 13 + 86_401)).await.unwrap().how, How::New);
     // Another principal's ids are its own.

@@ -229,14 +229,14 @@ pub(in crate::approval) async fn what_was_opened_is_read_back(bench: Bench) {
     let (expected, request) = (opening.step.approval.clone(), opening.request.clone());
     assert_eq!(bench.store.read(expected.id).await.unwrap(), None);
     assert_eq!(bench.store.request(expected.id).await.unwrap(), None);
-    assert_eq!((bench.store.pending().await.unwrap(), bench.store.last_seq().await.unwrap()), (0, 0));
+    assert_eq!((bench.store.pending().await.unwrap(), bench.store.last_seq(None).await.unwrap()), (0, 0));
     let opened = bench.store.open(opening).await.unwrap();
     assert_eq!((opened.how, &opened.approval), (How::New, &expected));
     assert_eq!(bench.read(expected.id).await, expected);
     let shown = bench.store.request(expected.id).await.unwrap().unwrap();
     assert_eq!((shown.hash(), &shown), (expected.request_sha256, &request));
     assert_eq!(bench.store.pending().await.unwrap(), 1);
-    assert_eq!(bench.store.last_seq().await.unwrap(), opened.seq);
+    assert_eq!(bench.store.last_seq(None).await.unwrap(), opened.seq);
 }
 
 pub(in crate::approval) async fn an_opening_joins_only_an_open_record_of_the_same_call_without_a_caller(bench: Bench) {
@@ -255,7 +255,7 @@ pub(in crate::approval) async fn an_opening_joins_only_an_open_record_of_the_sam
     assert_eq!((joined.how, joined.approval.id, joined.approval.caller), (How::Joined, first.id, call));
     assert_eq!(bench.read(first.id).await, joined.approval);
     assert_eq!(bench.kinds(first.id).await.last().map(String::as_str), Some("approval.caller_joined"));
-    assert_eq!(bench.store.last_seq().await.unwrap(), joined.seq);
+    assert_eq!(bench.store.last_seq(None).await.unwrap(), joined.seq);
     // An approved one is joined as well; a settled one is not.
     bench.approve(&second).await;
     let joined = bench.store.open(bench.opening("deploy-bot", "export")).await.unwrap();
@@ -312,13 +312,13 @@ pub(in crate::approval) async fn no_more_may_be_pending_than_the_limits_say(benc
 
 pub(in crate::approval) async fn a_change_that_is_refused_leaves_nothing(bench: Bench) {
     let approval = bench.open("deploy-bot", "export").await;
-    let seq = bench.store.last_seq().await.unwrap();
+    let seq = bench.store.last_seq(None).await.unwrap();
     let refused = bench.change(approval.id, Command::Revoke { reason: "x".to_owned() }).await.unwrap_err();
     assert!(matches!(refused, ApprovalError::AlreadyDecided { .. }), "{refused}");
     assert_eq!(bench.read(approval.id).await, approval);
     let nobody = ApprovalId::new(&bench.ids.0, at(0));
     assert_eq!(bench.change(nobody, Command::Tick).await.unwrap_err(), ApprovalError::NotFound(nobody));
-    assert_eq!(bench.store.last_seq().await.unwrap(), seq);
+    assert_eq!(bench.store.last_seq(None).await.unwrap(), seq);
 }
 
 pub(in crate::approval) async fn a_change_without_events_leaves_nothing(bench: Bench) {
@@ -495,7 +495,7 @@ pub(in crate::approval) async fn events_are_told_again_after_any_place(bench: Be
     assert_eq!(bench.store.events_after(all[0].seq, None).await.unwrap(), all[1..]);
     assert_eq!(bench.store.events_after(all[0].seq, Some(first.id)).await.unwrap(), all[2..]);
     assert_eq!(bench.store.events_after(all[2].seq, None).await.unwrap(), []);
-    assert_eq!(bench.store.last_seq().await.unwrap(), all[2].seq);
+    assert_eq!(bench.store.last_seq(None).await.unwrap(), all[2].seq);
 }
 
 pub(in crate::approval) async fn whoever_was_left_behind_is_found(bench: Bench) {

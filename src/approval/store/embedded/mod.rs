@@ -156,9 +156,15 @@ impl Store for Embedded {
         })
     }
 
-    fn last_seq(&self) -> Answer<u64> {
-        self.reader.run(|connection| {
-            let seq: Option<i64> = one(connection, "SELECT max(seq) FROM events")?;
+    fn last_seq(&self, approval: Option<ApprovalId>) -> Answer<u64> {
+        self.reader.run(move |connection| {
+            let query = match approval {
+                None => "SELECT max(seq) FROM events WHERE ?1 IS NULL",
+                Some(_) => "SELECT max(seq) FROM events WHERE approval = ?1",
+            };
+            let mut statement = connection.prepare_cached(query).map_err(sql)?;
+            let approval = approval.map(|id| id.to_string());
+            let seq: Option<i64> = statement.query_row([approval], |row| row.get(0)).map_err(sql)?;
             Ok(seq.unwrap_or_default().unsigned_abs())
         })
     }
