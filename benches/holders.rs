@@ -8,6 +8,19 @@
 //! the agent, the reviewer and, at UPSTREAM, the upstream. It prints the microseconds from the
 //! moment at which the reviewer sends an approval to the moments at which the call has reached the
 //! upstream and the reviewer has the answer.
+//!
+//! `bench-holders release PROXY CA KEY_FILE ADMIN TOKEN_FILE UPSTREAM COUNT REVIEWERS` is everybody
+//! too: COUNT callers over HTTP/1.1, the upstream, and REVIEWERS connections by which a reviewer
+//! approves all that is pending, as fast as it goes. It says `sent`, begins when a line comes in, and
+//! prints when each call, by its approval, reached the upstream, in microseconds since 1970.
+//!
+//! `bench-holders retry PROXY CA KEY_FILE ADMIN TOKEN_FILE UPSTREAM COUNT` has one call run, and sends
+//! COUNT retries of it while the upstream is silent. It says `sent`, has the upstream answer when a
+//! line comes in, and prints how long it took from then until each retry had the answer.
+//!
+//! `bench-holders probe PROXY CA KEY_FILE CONNECTIONS EVERY_MICROS` sends an allowed call at a steady rate, by
+//! each connection in turn, until a line comes in. It prints how long each took from the moment at
+//! which it was due, and by how much the program itself was late.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -46,6 +59,9 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+#[path = "holders/release.rs"]
+mod release;
+
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -62,6 +78,20 @@ fn main() -> anyhow::Result<()> {
             let agent = Caller::new(proxy, ca, key, false)?;
             let reviewer = Caller::new(admin, ca, token, false)?;
             runtime.block_on(decide(&agent, &reviewer, upstream.parse()?, count.parse()?))
+        }
+        ["release", proxy, ca, key, admin, token, upstream, count, reviewers] => {
+            let agent = Arc::new(Caller::new(proxy, ca, key, false)?);
+            let reviewer = Arc::new(Caller::new(admin, ca, token, false)?);
+            runtime.block_on(release::release(agent, reviewer, upstream.parse()?, count.parse()?, reviewers.parse()?))
+        }
+        ["retry", proxy, ca, key, admin, token, upstream, count] => {
+            let agent = Arc::new(Caller::new(proxy, ca, key, false)?);
+            let reviewer = Caller::new(admin, ca, token, false)?;
+            runtime.block_on(release::retry(agent, &reviewer, upstream.parse()?, count.parse()?))
+        }
+        ["probe", proxy, ca, key, connections, every] => {
+            let agent = Arc::new(Caller::new(proxy, ca, key, false)?);
+            runtime.block_on(release::probe(agent, connections.parse()?, Duration::from_micros(every.parse()?)))
         }
         _ => anyhow::bail!("the arguments are described at the top of benches/holders.rs"),
     }
