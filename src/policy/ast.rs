@@ -445,7 +445,18 @@ pub(super) fn rule_path(package: &Path, rule: &Rule) -> Path {
     path
 }
 
+/// The source of `span`. The parser's spans leave out the quotes of a text that they begin or end with.
+pub(super) fn text(span: &Span) -> &str {
+    let source = span.source.get_contents().as_str();
+    let (start, end) = (span.start as usize, span.end as usize);
+    let is_quote =
+        |at: Option<usize>| at.and_then(|at| source.as_bytes().get(at)).is_some_and(|byte| b"\"`".contains(byte));
+    let before = usize::from(is_quote(start.checked_sub(1)));
+    let after = usize::from(is_quote(Some(end)));
+    source.get(start - before..end + after).unwrap_or_default()
+}
+
 /// An error at `span`.
 pub(super) fn error_at(span: &Span, message: impl Into<String>) -> LoadError {
-    LoadError::at(span.source.get_path(), span.source.get_contents(), span.line, span.col, message)
+    LoadError::at(span.source.get_path(), span.source.get_contents(), span.line, span.col, message).over(span.text())
 }

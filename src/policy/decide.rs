@@ -191,7 +191,7 @@ impl Policy {
 }
 
 /// The parts of `input.request` that are known only once the body was read.
-const BODY: [&str; 3] = ["body", "body_bytes", "body_error"];
+pub(super) const BODY: [&str; 3] = ["body", "body_bytes", "body_error"];
 
 fn failed(kind: RuleKind, error: super::obligations::ObligationError) -> EvaluateError {
     EvaluateError::Obligation { kind, error }

@@ -9,36 +9,54 @@
 
 pub mod runner;
 
+mod annotations;
 mod ast;
 mod builtins;
 mod cache;
 mod check;
+mod coverage;
 mod decide;
+mod entries;
 mod error;
+mod explain;
 mod form;
 mod graph;
+mod heads;
 mod input;
+mod inspection;
 mod json;
+mod lint;
 mod load;
 mod merge;
 mod obligations;
+mod places;
 mod projection;
 mod reads;
 mod rules;
 mod schema;
 mod settings;
 
+pub use annotations::Annotations;
+pub use coverage::Coverage;
+pub use coverage::FileCoverage;
 pub use decide::Policy;
 pub use error::EvaluateError;
 pub use error::LoadError;
 pub use error::LoadErrors;
+pub use explain::Blocker;
+pub use explain::Explanation;
+pub use explain::RuleReads;
 pub use input::input_json;
+pub use inspection::Inspection;
+pub use lint::Finding;
+pub use lint::Severity;
 pub use load::Source;
 pub use reads::InputPaths;
 pub use rules::RuleInfo;
 pub use rules::RuleKind;
 pub use schema::input_schema;
 pub use settings::DefaultEffect;
+pub use settings::Known;
 pub use settings::Limits;
 pub use settings::Settings;
 

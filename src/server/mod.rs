@@ -16,6 +16,7 @@ mod run;
 pub use build::Loaded;
 pub use build::load;
 pub use build::load_policy;
+pub use build::policy_settings;
 pub use clock::system_clock;
 pub use error::ServerError;
 pub use policy_files::PolicyFiles;

@@ -2,6 +2,8 @@
 
 mod answers;
 mod bodies;
+mod heads;
+mod linting;
 mod loading;
 mod obligations;
 mod properties;
