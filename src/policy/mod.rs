@@ -30,11 +30,14 @@ mod load;
 mod merge;
 mod obligations;
 mod places;
+mod probe;
 mod projection;
 mod reads;
+mod render;
 mod rules;
 mod schema;
 mod settings;
+mod trace;
 
 pub use annotations::Annotations;
 pub use coverage::Coverage;
@@ -59,6 +62,9 @@ pub use settings::DefaultEffect;
 pub use settings::Known;
 pub use settings::Limits;
 pub use settings::Settings;
+pub use trace::RuleOutcome;
+pub use trace::RuleTrace;
+pub use trace::SeenValue;
 
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,7 @@ use super::error::LoadErrors;
 use super::load;
 use super::load::Source;
 use super::settings::Limits;
+use super::trace;
 
 /// How long one test may take.
 const TEST_DURATION_MAX: Duration = Duration::from_secs(10);
@@ -50,6 +51,8 @@ pub struct TestResult {
     pub duration: Duration,
     /// What it printed.
     pub output: Vec<String>,
+    /// The first expression that does not hold, if it failed for one and that can be told.
+    pub because: Option<String>,
 }
 
 /// What became of one test.
@@ -118,6 +121,7 @@ pub fn run_tests(
                 outcome: TestOutcome::Skipped,
                 duration: Duration::ZERO,
                 output: Vec::new(),
+                because: None,
             };
             if has_cases(rule) && !name.starts_with("todo_") {
                 result.outcome = TestOutcome::Failed(format!("{}:{}: {CASES}", result.file, result.line));
@@ -125,6 +129,9 @@ pub fn run_tests(
                 let mut engine = loaded.engine.clone();
                 engine.set_enable_coverage(coverage.is_some());
                 run(&mut engine, &path.join("."), &mut result);
+                if matches!(result.outcome, TestOutcome::Failed(_)) {
+                    result.because = trace::why_not(&loaded.engine, module, name);
+                }
                 coverage.iter_mut().for_each(|coverage| coverage.add(&engine));
             }
             results.push(result);

@@ -48,7 +48,8 @@ fn case(text: &mut String, test: &TestResult) {
         TestOutcome::Passed => {}
         TestOutcome::Skipped => text.push_str("      <skipped/>\n"),
         TestOutcome::Failed(why) => {
-            let why = escaped(why);
+            let because = test.because.iter().map(|because| format!("\n{because}")).collect::<String>();
+            let why = escaped(&format!("{why}{because}"));
             let first = why.lines().next().unwrap_or_default();
             push(text, format_args!("      <failure message=\"{first}\">{why}</failure>\n"));
         }
@@ -98,6 +99,7 @@ mod tests {
             outcome: TestOutcome::Failed("]]></failure>\u{1}\nmore".to_owned()),
             duration: Duration::from_millis(2),
             output: vec!["<seen>".to_owned()],
+            because: None,
         };
         assert_snapshot!(document(&[&test]), @r#"
         <?xml version="1.0" encoding="UTF-8"?>

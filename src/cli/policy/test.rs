@@ -180,6 +180,7 @@ fn show(test: &TestResult, verbose: bool) -> std::io::Result<()> {
         TestOutcome::Skipped => out::line(format!("skip  {name}"))?,
         TestOutcome::Failed(why) => out::line(format!("FAIL  {name}: {why}"))?,
     }
+    test.because.iter().try_for_each(|line| out::line(format!("      {line}")))?;
     test.output.iter().try_for_each(|line| out::line(format!("      {line}")))
 }
 
@@ -219,6 +220,7 @@ fn as_json(test: &TestResult) -> Value {
         "line": test.line,
         "outcome": outcome,
         "failure": failure,
+        "because": test.because,
         "duration_seconds": test.duration.as_secs_f64(),
         "output": test.output,
     })
