@@ -42,6 +42,33 @@ pub fn input_schema() -> Value {
     })
 }
 
+/// The same for `schemas:` annotations and `opa check --schema`. OPA knows draft 7, looks at `type`
+/// and `properties`, and would look up `$id`.
+pub fn rego_schema() -> Value {
+    let mut schema = input_schema();
+    plain(&mut schema);
+    if let Some(object) = schema.as_object_mut() {
+        object.remove("$id");
+        object.insert("$schema".to_owned(), "http://json-schema.org/draft-07/schema#".into());
+    }
+    schema
+}
+
+/// Gives every closed set of values its type, and draft 7's form.
+fn plain(schema: &mut Value) {
+    let Some(object) = schema.as_object_mut() else { return };
+    if object.contains_key("enum") {
+        object.insert("type".to_owned(), "string".into());
+    }
+    if let Some(only) = object.remove("const") {
+        object.insert("type".to_owned(), "integer".into());
+        object.insert("enum".to_owned(), vec![only].into());
+    }
+    let named = object.get_mut("properties").and_then(Value::as_object_mut);
+    named.into_iter().flat_map(|named| named.values_mut()).for_each(plain);
+    ["items", "additionalProperties"].iter().for_each(|of| object.get_mut(*of).into_iter().for_each(plain));
+}
+
 /// The values of `input.context.weekday`.
 pub(super) const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 

@@ -1,8 +1,11 @@
 //! `holdpoint policy`: one file for each command, thin over `policy`, which does no IO.
 
 mod check;
+mod docs;
 mod eval;
+mod input;
 mod junit;
+mod new;
 mod report;
 mod source;
 mod test;
@@ -12,10 +15,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use clap::ValueEnum;
 
-use crate::policy::input_schema;
-
 use super::approvals;
-use super::out;
 
 /// What to do with policies.
 #[derive(Debug, Subcommand)]
@@ -28,8 +28,12 @@ pub(super) enum PolicyCommand {
     Coverage(test::CoverageArgs),
     /// Say what a policy decides about one input, and of each rule whether it applies and why not
     Eval(eval::EvalArgs),
-    /// Print the JSON Schema of `input`, for editors
-    Input,
+    /// Print the JSON Schema of `input` for editors, or an example of it
+    Input(input::InputArgs),
+    /// Write a catalogue of the rules out of their METADATA comments
+    Docs(docs::DocsArgs),
+    /// Begin a policy, with tests, from one that is known to be good
+    New(new::NewArgs),
 }
 
 /// How to show a result.
@@ -47,9 +51,8 @@ pub(super) fn run(command: &PolicyCommand, terminal: &approvals::Terminal) -> an
         PolicyCommand::Test(args) => test::run(args),
         PolicyCommand::Coverage(args) => test::coverage(args),
         PolicyCommand::Eval(args) => super::runtime()?.block_on(eval::run(args, terminal)),
-        PolicyCommand::Input => {
-            out::line(serde_json::to_string_pretty(&input_schema())?)?;
-            Ok(ExitCode::SUCCESS)
-        }
+        PolicyCommand::Input(args) => input::run(args),
+        PolicyCommand::Docs(args) => docs::run(args),
+        PolicyCommand::New(args) => new::run(args),
     }
 }
