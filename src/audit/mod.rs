@@ -12,6 +12,7 @@
 //! Start at [`Event::seal`], [`Log::open`] and [`verify`].
 
 mod canonical;
+mod disclosed;
 mod disclosure;
 mod event;
 mod files;
@@ -28,6 +29,8 @@ mod tree;
 mod verify;
 mod writer;
 
+pub use disclosed::Disclosed;
+pub use disclosed::disclosed;
 pub use disclosure::Disclosure;
 pub use event::Actor;
 pub use event::Event;

@@ -41,6 +41,16 @@ pub(super) fn is_malformed(input: &serde_json::Value) -> bool {
     media_type == "application/json" || media_type.ends_with("+json") || media_type == FORM
 }
 
+/// The part of the input that is about the request, without what its body says.
+pub fn request_json(http: &HttpRequest) -> serde_json::Value {
+    serde_json::to_value(request(http).0).unwrap_or_default()
+}
+
+/// A time as `input.context.time` and `weekday` have it.
+pub fn time_json(now: Timestamp) -> (serde_json::Value, serde_json::Value) {
+    (now.to_string().into(), weekday(now).into())
+}
+
 /// An input, and what is wrong with its body.
 pub(super) struct Input {
     pub(super) value: Value,

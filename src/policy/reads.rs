@@ -54,6 +54,10 @@ impl InputPaths {
         Self(paths)
     }
 
+    pub(super) fn from_paths(paths: BTreeSet<Path>) -> Self {
+        Self(paths)
+    }
+
     /// True if a rule looks at all of the input, or may.
     pub fn everything(&self) -> bool {
         self.0.contains(&Path::new())

@@ -201,7 +201,11 @@ fn upstream_settings(upstream: &config::Upstream) -> UpstreamSettings {
     }
 }
 
-fn dialect(upstream: &config::Upstream) -> Result<Dialect, ServerError> {
+/// Reads what `upstream` is spoken to in.
+///
+/// # Errors
+/// If its document cannot be read.
+pub fn dialect(upstream: &config::Upstream) -> Result<Dialect, ServerError> {
     match &upstream.dialect {
         config::Dialect::Http => Ok(Dialect::Http),
         config::Dialect::OpenApi(openapi) => {

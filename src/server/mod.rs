@@ -14,6 +14,7 @@ mod reload;
 mod run;
 
 pub use build::Loaded;
+pub use build::dialect;
 pub use build::load;
 pub use build::load_policy;
 pub use build::policy_settings;

@@ -6,6 +6,8 @@ mod eval;
 mod input;
 mod junit;
 mod new;
+mod recorded;
+mod replay;
 mod report;
 mod source;
 mod test;
@@ -30,6 +32,8 @@ pub(super) enum PolicyCommand {
     Eval(eval::EvalArgs),
     /// Print the JSON Schema of `input` for editors, or an example of it
     Input(input::InputArgs),
+    /// Run the calls of an audit log through another policy, and say which answers would change
+    Replay(replay::ReplayArgs),
     /// Write a catalogue of the rules out of their METADATA comments
     Docs(docs::DocsArgs),
     /// Begin a policy, with tests, from one that is known to be good
@@ -52,6 +56,7 @@ pub(super) fn run(command: &PolicyCommand, terminal: &approvals::Terminal) -> an
         PolicyCommand::Coverage(args) => test::coverage(args),
         PolicyCommand::Eval(args) => super::runtime()?.block_on(eval::run(args, terminal)),
         PolicyCommand::Input(args) => input::run(args),
+        PolicyCommand::Replay(args) => replay::run(args),
         PolicyCommand::Docs(args) => docs::run(args),
         PolicyCommand::New(args) => new::run(args),
     }

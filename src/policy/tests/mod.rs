@@ -5,6 +5,7 @@ mod bodies;
 mod heads;
 mod linting;
 mod loading;
+mod looking;
 mod obligations;
 mod properties;
 mod runaway;
