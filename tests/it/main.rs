@@ -13,6 +13,7 @@ mod forwarding;
 mod http2;
 mod ingress;
 mod limits;
+mod policy;
 mod reload;
 mod secrets;
 mod sockets;
