@@ -28,6 +28,7 @@ fn help_and_mistakes() {
         vec!["serve", "--help"],
         vec!["approvals", "--help"],
         vec!["audit", "verify", "--help"],
+        vec!["policy", "replay", "--help"],
         vec!["completion", "bash"],
         vec!["completion", "zsh"],
         vec!["completion", "fish"],
