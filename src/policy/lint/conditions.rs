@@ -30,7 +30,7 @@ pub(super) fn check(modules: &[Ref<Module>], findings: &mut Vec<Finding>) {
             let Rule::Spec { head, bodies, .. } = &**rule else { continue };
             for body in bodies {
                 let places = Places::of(&scope, &schema, &[&body.query]);
-                comparisons(&body.query, places, &schema, findings);
+                comparisons(&body.query, places, findings);
                 if let Some(finding) = unreachable(&scope, head, &body.query) {
                     findings.push(finding);
                 }
@@ -140,17 +140,12 @@ fn is_reference(expr: &Expr) -> bool {
 
 /// Comparisons with what the input can never be: a misspelt word, or a value of another type. The
 /// vocabulary is closed, so such a rule silently never applies.
-fn comparisons<'a>(
-    query: &'a Query,
-    mut places: Places<'a>,
-    schema: &'a serde_json::Value,
-    findings: &mut Vec<Finding>,
-) {
+fn comparisons<'a>(query: &'a Query, mut places: Places<'a>, findings: &mut Vec<Finding>) {
     places.add(query);
     for statement in query.stmts.iter().filter(|statement| statement.with_mods.is_empty()) {
         match &statement.literal {
             Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => comparison(expr, &places, findings),
-            Literal::Every { query, .. } => comparisons(query, places.clone(), schema, findings),
+            Literal::Every { query, .. } => comparisons(query, places.clone(), findings),
             Literal::SomeVars { .. } | Literal::SomeIn { .. } => {}
         }
     }
