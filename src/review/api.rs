@@ -123,8 +123,9 @@ pub struct Detail {
     pub policy: String,
     /// The policy's answer, as in the audit log.
     pub decision_id: String,
-    /// What else the policy was told about caller and upstream.
-    pub facts: PolicyFacts,
+    /// What else the policy was told about caller and upstream; older servers do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<PolicyFacts>,
 }
 
 /// What a policy is told about caller and upstream beyond their names.

@@ -106,7 +106,7 @@ pub(super) fn detail(approval: &Approval, request: ShownRequest, viewer: Viewer<
         require_reason: approval.obligations.require_reason,
         policy: approval.policy.to_string(),
         decision_id: approval.decision.to_string(),
-        facts: facts(approval),
+        facts: Some(facts(approval)),
     }
 }
 

@@ -133,7 +133,9 @@ fn of_approval(detail: &Detail, policy: &Policy) -> anyhow::Result<(Value, Vec<S
 
 fn call(detail: &Detail) -> anyhow::Result<Call> {
     let item = &detail.item;
-    let facts = &detail.facts;
+    let facts = detail.facts.as_ref();
+    let facts =
+        facts.context("the server does not say what the policy was told about the caller; it is an older version")?;
     let actions = item.actions.iter().map(|action| serde_json::from_value(serde_json::to_value(action)?));
     let actions: Vec<Action> = actions.collect::<Result<_, _>>().context("an action cannot be read")?;
     let owners = item.principal.owners.iter().map(|owner| owner.parse());
