@@ -1,7 +1,7 @@
 //! `holdpoint policy replay`: recorded calls through a candidate policy.
 //!
 //! The audit log does not hold everything that a policy is told: no header fields, no bodies, and of
-//! allowed calls no query. What a call may be answered is told with that in mind ([`policy::Possible`]).
+//! allowed calls no query. What a call may be answered is told with that in mind (`policy::Possible`).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
