@@ -28,6 +28,7 @@ rust:
 
 policies:
 	cargo run --quiet -- policy test policies/starter
+	cargo run --quiet -- policy check policies/starter --strict
 
 clients:
 	cargo build

@@ -2,7 +2,10 @@
 
 mod answers;
 mod bodies;
+mod heads;
+mod linting;
 mod loading;
+mod looking;
 mod obligations;
 mod properties;
 mod runaway;

@@ -1,0 +1,113 @@
+//! `holdpoint policy new`: a policy to begin with, with its tests.
+
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::cli::out;
+
+/// What to begin with.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct NewArgs {
+    /// The name of the new files and rules: lower-case letters, digits and `-`
+    #[arg(value_parser = name)]
+    name: String,
+    /// Which one to begin with
+    #[arg(short, long, value_parser = clap::builder::PossibleValuesParser::new(TEMPLATES.map(|template| template.name)))]
+    template: String,
+    /// The folder to write to; made if there is none
+    dir: PathBuf,
+}
+
+struct Template {
+    name: &'static str,
+    rules: &'static str,
+    tests: &'static str,
+}
+
+macro_rules! templates {
+    ($($name:literal: $path:literal,)*) => {
+        [$(Template {
+            name: $name,
+            rules: include_str!(concat!("../../../policies/", $path, ".rego")),
+            tests: include_str!(concat!("../../../policies/", $path, "_test.rego")),
+        },)*]
+    };
+}
+
+/// The library. A new one is a line here: its name, and where it is below `policies/`. Its test
+/// package ends in the name of the file, and `"rule": "<name>"` in it is given the new name.
+const TEMPLATES: [Template; 4] = templates! {
+    "customer-export": "starter/customer-export",
+    "infrastructure": "starter/infrastructure",
+    "reads": "starter/reads",
+    "writes": "starter/writes",
+};
+
+pub(super) fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
+    let template = TEMPLATES.into_iter().find(|template| template.name == args.template);
+    let template = template.with_context(|| format!("there is no template `{}`", args.template))?;
+    std::fs::create_dir_all(&args.dir).with_context(|| format!("`{}` cannot be made", args.dir.display()))?;
+    let files = [(format!("{}.rego", args.name), template.rules), (format!("{}_test.rego", args.name), template.tests)];
+    for (file, _) in &files {
+        let path = args.dir.join(file);
+        anyhow::ensure!(
+            !path.exists(),
+            "`{}` is there already, and nothing was written; choose another name",
+            path.display()
+        );
+    }
+    for (file, text) in files {
+        let path = args.dir.join(file);
+        write(&path, &renamed(text, template.name, &args.name))?;
+        out::line(path.display().to_string())?;
+    }
+    out::note(format!("next: `holdpoint policy test {0}`, then `holdpoint policy check {0}`", args.dir.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a file that is not there yet, whatever happens in between.
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let file = std::fs::File::options().write(true).create_new(true).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("`{}` cannot be written", path.display()))
+}
+
+/// A template under its new name.
+fn renamed(text: &str, from: &str, to: &str) -> String {
+    let package = |name: &str| format!("package holdpoint_test.{}\n", name.replace('-', "_"));
+    text.replace(&format!("\"{from}\""), &format!("\"{to}\"")).replace(&package(from), &package(to))
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let is_plain = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '-';
+    let is_name =
+        text.starts_with(|char: char| char.is_ascii_lowercase()) && text.len() <= 64 && text.chars().all(is_plain);
+    if is_name { Ok(text.to_owned()) } else { Err("use lower-case letters, digits and `-`, a letter first".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Source;
+    use crate::policy::runner::Covering;
+    use crate::policy::runner::run_tests;
+
+    #[test]
+    fn every_template_passes_its_tests_under_another_name() {
+        for template in TEMPLATES {
+            let source =
+                |path: &str, text| Source { path: path.to_owned(), text: renamed(text, template.name, "another-name") };
+            let files = [source("a.rego", template.rules), source("a_test.rego", template.tests)];
+            let report =
+                run_tests(&files, &[], &|_| true, Covering::Nothing).unwrap_or_else(|errors| panic!("{errors}"));
+            assert!(report.passed() && !report.results.is_empty(), "{}: {:?}", template.name, report.results);
+            let tests = &files[1].text;
+            assert!(tests.contains("package holdpoint_test.another_name"), "{tests}");
+        }
+    }
+}
