@@ -110,7 +110,7 @@ pub fn run_tests(rego: &[Source], data: &[Source], filter: Option<&str>) -> Resu
 }
 
 /// The name of a rule that is a test: a single value or a set without arguments.
-fn test_name(rule: &Rule) -> Option<&str> {
+pub(super) fn test_name(rule: &Rule) -> Option<&str> {
     let is_value = matches!(rule, Rule::Spec { head: RuleHead::Compr { .. } | RuleHead::Set { .. }, .. });
     let head = ast::head(rule).filter(|head| is_value && head.parts.is_empty())?;
     head.root.filter(|name| name.starts_with("test_") || name.starts_with("todo_test_"))

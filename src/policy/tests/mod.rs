@@ -2,7 +2,10 @@
 
 mod answers;
 mod bodies;
+mod conformance;
+mod library;
 mod loading;
+mod mutants;
 mod obligations;
 mod properties;
 mod runaway;
