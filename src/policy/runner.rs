@@ -141,7 +141,7 @@ pub fn run_tests(
 }
 
 /// The name of a rule that is a test: a single value or a set without arguments.
-fn test_name(rule: &Rule) -> Option<&str> {
+pub(super) fn test_name(rule: &Rule) -> Option<&str> {
     let is_value = matches!(rule, Rule::Spec { head: RuleHead::Compr { .. } | RuleHead::Set { .. }, .. });
     let head = ast::head(rule).filter(|_| is_value)?;
     head.root.filter(|name| name.starts_with("test_") || name.starts_with("todo_test_"))

@@ -40,11 +40,21 @@ macro_rules! templates {
 }
 
 /// The library. A new one is a line here: its name, and where it is below `policies/`. Its test
-/// package ends in the name of the file, and `"rule": "<name>"` in it is given the new name.
-const TEMPLATES: [Template; 4] = templates! {
+/// package ends in the name of the file. What it calls its own (rules, helpers, data) has that name,
+/// or one that begins with it, and is given the new one.
+const TEMPLATES: [Template; 13] = templates! {
+    "amount-thresholds": "amount-thresholds/amount-thresholds",
     "customer-export": "starter/customer-export",
+    "data-classification": "data-classification/data-classification",
+    "data-export": "data-export/data-export",
+    "environment-defaults": "environment-defaults/environment-defaults",
+    "generic-http": "generic-http/generic-http",
     "infrastructure": "starter/infrastructure",
+    "privilege-escalation": "privilege-escalation/privilege-escalation",
+    "production-change-windows": "production-change-windows/production-change-windows",
     "reads": "starter/reads",
+    "risky-rate": "risky-rate/risky-rate",
+    "time-and-on-call": "time-and-on-call/time-and-on-call",
     "writes": "starter/writes",
 };
 
@@ -79,16 +89,36 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 
 /// A template under its new name.
 fn renamed(text: &str, from: &str, to: &str) -> String {
-    let package = |name: &str| format!("package holdpoint_test.{}\n", name.replace('-', "_"));
-    text.replace(&format!("\"{from}\""), &format!("\"{to}\"")).replace(&package(from), &package(to))
+    let (from_id, to_id) = (identifier(from), identifier(to));
+    let package = |id: &str| format!("package holdpoint_test.{id}\n");
+    text.replace(&format!("\"{from}\""), &format!("\"{to}\""))
+        .replace(&format!("\"{from}-"), &format!("\"{to}-"))
+        .replace(&package(&from_id), &package(&to_id))
+        .replace(&format!("data.{from_id}."), &format!("data.{to_id}."))
+        .replace(&format!("data.{from_id} "), &format!("data.{to_id} "))
+        .replace(&format!("{from_id}_"), &format!("{to_id}_"))
+}
+
+/// A name as Rego has names.
+fn identifier(name: &str) -> String {
+    name.replace('-', "_")
 }
 
 fn name(text: &str) -> Result<String, String> {
     let is_plain = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '-';
     let is_name =
         text.starts_with(|char: char| char.is_ascii_lowercase()) && text.len() <= 64 && text.chars().all(is_plain);
+    if KEYWORDS.contains(&text) {
+        return Err("it is a word of Rego itself".to_owned());
+    }
     if is_name { Ok(text.to_owned()) } else { Err("use lower-case letters, digits and `-`, a letter first".to_owned()) }
 }
+
+/// What cannot be part of a package's or a document's name.
+const KEYWORDS: [&str; 15] = [
+    "as", "contains", "data", "default", "else", "every", "false", "if", "import", "in", "not", "null", "some", "true",
+    "with",
+];
 
 #[cfg(test)]
 mod tests {
@@ -108,6 +138,22 @@ mod tests {
             assert!(report.passed() && !report.results.is_empty(), "{}: {:?}", template.name, report.results);
             let tests = &files[1].text;
             assert!(tests.contains("package holdpoint_test.another_name"), "{tests}");
+            let (id, rules) = (identifier(template.name), &files[0].text);
+            let mine = [format!("\"{}", template.name), format!("{id}_"), format!("data.{id}")];
+            assert!(mine.iter().all(|name| !rules.contains(name) && !tests.contains(name)), "{rules}\n{tests}");
+        }
+    }
+
+    /// A folder of the library is a line in the table.
+    #[test]
+    fn every_policy_of_the_library_is_a_template() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/policies");
+        for folder in std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+            for file in std::fs::read_dir(folder).unwrap() {
+                let file = file.unwrap().file_name().into_string().unwrap();
+                let Some(name) = file.strip_suffix(".rego").filter(|name| !name.ends_with("_test")) else { continue };
+                assert!(TEMPLATES.iter().any(|template| template.name == name), "`{name}` is no template");
+            }
         }
     }
 }
