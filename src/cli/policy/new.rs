@@ -25,14 +25,24 @@ pub(in crate::cli) struct NewArgs {
 
 struct Template {
     name: &'static str,
+    /// Where it is below `policies/`.
+    path: &'static str,
     rules: &'static str,
     tests: &'static str,
+}
+
+impl Template {
+    /// True if it is a folder of the library, in which all names begin with the folder's.
+    fn is_folder(&self) -> bool {
+        !self.path.starts_with("starter/")
+    }
 }
 
 macro_rules! templates {
     ($($name:literal: $path:literal,)*) => {
         [$(Template {
             name: $name,
+            path: $path,
             rules: include_str!(concat!("../../../policies/", $path, ".rego")),
             tests: include_str!(concat!("../../../policies/", $path, "_test.rego")),
         },)*]
@@ -73,7 +83,7 @@ pub(super) fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
     }
     for (file, text) in files {
         let path = args.dir.join(file);
-        write(&path, &renamed(text, template.name, &args.name))?;
+        write(&path, &renamed(text, &template, &args.name))?;
         out::line(path.display().to_string())?;
     }
     out::note(format!("next: `holdpoint policy test {0}`, then `holdpoint policy check {0}`", args.dir.display()))?;
@@ -87,13 +97,16 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
         .with_context(|| format!("`{}` cannot be written", path.display()))
 }
 
-/// A template under its new name.
-fn renamed(text: &str, from: &str, to: &str) -> String {
-    let (from_id, to_id) = (identifier(from), identifier(to));
+/// A template under its new name. Kinds of actions may be called as it is, so a folder's own name is
+/// only what stands before something else.
+fn renamed(text: &str, template: &Template, to: &str) -> String {
+    let (from, from_id, to_id) = (template.name, identifier(template.name), identifier(to));
     let package = |id: &str| format!("package holdpoint_test.{id}\n");
-    text.replace(&format!("\"{from}\""), &format!("\"{to}\""))
-        .replace(&format!("\"{from}-"), &format!("\"{to}-"))
-        .replace(&package(&from_id), &package(&to_id))
+    let text = text.replace(&package(&from_id), &package(&to_id));
+    if !template.is_folder() {
+        return text.replace(&format!("\"{from}\""), &format!("\"{to}\""));
+    }
+    text.replace(&format!("\"{from}-"), &format!("\"{to}-"))
         .replace(&format!("data.{from_id}."), &format!("data.{to_id}."))
         .replace(&format!("data.{from_id} "), &format!("data.{to_id} "))
         .replace(&format!("{from_id}_"), &format!("{to_id}_"))
@@ -123,6 +136,8 @@ const KEYWORDS: [&str; 15] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Inspection;
+    use crate::policy::Settings;
     use crate::policy::Source;
     use crate::policy::runner::Covering;
     use crate::policy::runner::run_tests;
@@ -131,16 +146,21 @@ mod tests {
     fn every_template_passes_its_tests_under_another_name() {
         for template in TEMPLATES {
             let source =
-                |path: &str, text| Source { path: path.to_owned(), text: renamed(text, template.name, "another-name") };
+                |path: &str, text| Source { path: path.to_owned(), text: renamed(text, &template, "another-name") };
             let files = [source("a.rego", template.rules), source("a_test.rego", template.tests)];
             let report =
                 run_tests(&files, &[], &|_| true, Covering::Nothing).unwrap_or_else(|errors| panic!("{errors}"));
             assert!(report.passed() && !report.results.is_empty(), "{}: {:?}", template.name, report.results);
             let tests = &files[1].text;
             assert!(tests.contains("package holdpoint_test.another_name"), "{tests}");
+            let loaded = Inspection::load(&files, &[], Settings::without_configuration());
+            let inspection = loaded.unwrap_or_else(|errors| panic!("{errors}"));
+            assert_eq!(inspection.findings(), [], "{}", template.name);
+            assert!(inspection.policy().rules().iter().any(|rule| rule.name.starts_with("another-name")));
             let (id, rules) = (identifier(template.name), &files[0].text);
-            let mine = [format!("\"{}", template.name), format!("{id}_"), format!("data.{id}")];
-            assert!(mine.iter().all(|name| !rules.contains(name) && !tests.contains(name)), "{rules}\n{tests}");
+            let mine = [format!("\"{}-", template.name), format!("{id}_"), format!("data.{id}")];
+            let is_mine = |text: &str| mine.iter().any(|name| text.contains(name));
+            assert!(!template.is_folder() || !is_mine(rules) && !is_mine(tests), "{rules}\n{tests}");
         }
     }
 
