@@ -14,6 +14,7 @@ use super::Admin;
 use super::Config;
 use super::DefaultEffect;
 use super::Dialect;
+use super::Enforce;
 use super::Listener;
 use super::Tls;
 use super::address::needs_permission;
@@ -44,6 +45,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
         reachable_quorums(&mut findings, config, &people);
     }
     unencrypted_credentials(&mut findings, config);
+    shadow_upstreams(&mut findings, config);
     files(&mut findings, config);
     secrets(&mut findings, config);
     findings.list
@@ -282,6 +284,18 @@ fn unencrypted_credentials(findings: &mut Findings<'_>, config: &Config) {
             findings.warning(
                 format!("upstreams[{index}].url"),
                 format!("the credential `{credential}` travels unencrypted to `{url}`; use `https://` if it can"),
+            );
+        }
+    }
+}
+
+fn shadow_upstreams(findings: &mut Findings<'_>, config: &Config) {
+    for (index, upstream) in config.upstreams.iter().enumerate() {
+        if upstream.policy.enforce == Enforce::Shadow {
+            let name = &upstream.name;
+            findings.warning(
+                format!("upstreams[{index}].policy.enforce"),
+                format!("calls of `{name}` pass although the policy denies or holds them: it is in shadow mode"),
             );
         }
     }

@@ -67,10 +67,12 @@ pub use storage::Embedded;
 pub use storage::Origin;
 pub use storage::Store;
 pub use upstream::Dialect;
+pub use upstream::Enforce;
 pub use upstream::Match;
 pub use upstream::OpenApi;
 pub use upstream::Timeouts;
 pub use upstream::Upstream;
+pub use upstream::UpstreamPolicy;
 
 use source::Source;
 

@@ -59,6 +59,7 @@ impl Gate {
         };
         let hold = self.approvals.open(new).await.map_err(|error| self.not_held(&call, &decision, &error))?;
         self.metrics.held.inc();
+        self.record_shadow(&call, &decision);
         tracing::info!(call.id = %call.id, decision.id = %decision.id, approval.id = %hold.id(), digest = %digest.short(),
             principal.id = %call.principal.id, upstream = %call.upstream.name, action = %call.actions.first().name,
             "held for approval");

@@ -12,6 +12,9 @@ use prometheus::IntGauge;
 use prometheus::Opts;
 use prometheus::Registry;
 
+use crate::model::Shadow;
+use crate::model::ShadowEffect;
+
 /// Every figure of this room; every series is there from the start.
 #[derive(Debug)]
 pub struct Metrics {
@@ -20,6 +23,7 @@ pub struct Metrics {
     pub(super) held: IntCounter,
     pub(super) failed: IntCounter,
     pub(super) evaluation: Histogram,
+    shadow: IntCounterVec,
     waiting: IntGauge,
     waited: HashMap<&'static str, Histogram>,
 }
@@ -35,6 +39,18 @@ impl Metrics {
             &["effect"],
         )?;
         registry.register(Box::new(decisions.clone()))?;
+        let shadow = IntCounterVec::new(
+            Opts::new(
+                "holdpoint_policy_shadow_total",
+                "Calls for which shadow mode kept back an answer of the policy, by the strictest that it was; `error` if its rules failed.",
+            ),
+            &["effect"],
+        )?;
+        registry.register(Box::new(shadow.clone()))?;
+        for effect in [ShadowEffect::Deny, ShadowEffect::Hold, ShadowEffect::Allow].map(ShadowEffect::as_str) {
+            shadow.with_label_values(&[effect]);
+        }
+        shadow.with_label_values(&["error"]);
         let evaluation = HistogramOpts::new("holdpoint_policy_eval_seconds", "Time to evaluate the policy for a call.")
             .buckets(vec![2e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1, 1.0]);
         let evaluation = Histogram::with_opts(evaluation)?;
@@ -51,9 +67,20 @@ impl Metrics {
             held: decisions.with_label_values(&["hold"]),
             failed: decisions.with_label_values(&["error"]),
             evaluation,
+            shadow,
             waiting,
             waited: OUTCOMES.map(|outcome| (outcome, waited.with_label_values(&[outcome]))).into(),
         })
+    }
+
+    /// Counts what shadow mode kept back.
+    pub(super) fn shadowed(&self, shadow: &Shadow) {
+        if let Some(strictest) = shadow.matches.iter().map(|matched| matched.effect).min() {
+            self.shadow.with_label_values(&[strictest.as_str()]).inc();
+        }
+        if shadow.error.is_some() {
+            self.shadow.with_label_values(&["error"]).inc();
+        }
     }
 
     /// Counts a call as held until the answer is dropped.

@@ -35,7 +35,7 @@ impl Gate {
             Effect::Allow(obligations) => obligations.rules.iter().map(String::as_str).collect::<Vec<_>>(),
             Effect::Hold(_) | Effect::Deny(_) | Effect::NoMatch => Vec::new(),
         };
-        let data = facts(call).with("decision", decision.id).with("rules", rules);
+        let data = facts(call).with("decision", decision.id).with("rules", rules).with_some("shadow", shadow(decision));
         let event = self.event(EventKind::RequestAllowed, call, Some(decision), data, Vec::new());
         let leaf = event.seal(&self.instance, salt).map_err(|error| refuse::audit_unavailable(&error.to_string()))?;
         let taken = if self.settings.load().strict_audit {
@@ -64,12 +64,25 @@ impl Gate {
         let data = facts(call)
             .with("code", code.as_str())
             .with_some("decision", decision.map(|decision| decision.id))
-            .with("rules", rules);
+            .with("rules", rules)
+            .with_some("shadow", decision.and_then(shadow));
         let Message::Http(request) = &call.message;
         let private = request.query.iter().map(|query| ("query", query.as_str().into())).collect();
         let leaf = self.event(EventKind::RequestDenied, call, decision, data, private).seal(&self.instance, salt)?;
         self.log.append(leaf)?;
         Ok(())
+    }
+
+    /// Records what rules in shadow mode would have done with a call that is held. That it is held
+    /// is in the events of its approval.
+    pub(super) fn record_shadow(&self, call: &Call, decision: &Decision) {
+        let Some(shadow) = shadow(decision) else { return };
+        let data = facts(call).with("decision", decision.id).with("shadow", shadow);
+        let event = self.event(EventKind::RequestHeld, call, Some(decision), data, Vec::new());
+        let recorded = event.seal(&self.instance, salt).map_err(|error| error.to_string());
+        if let Err(error) = recorded.and_then(|leaf| self.log.append(leaf).map_err(|error| error.to_string())) {
+            tracing::error!(call.id = %call.id, error, "what shadow mode kept back is not in the audit log");
+        }
     }
 
     /// Records how an allowed call ended. The call has left already, so a log that is away can
@@ -137,6 +150,26 @@ fn facts(call: &Call) -> Fields<'_> {
         .with("path", request.path.as_str())
         .with("upstream", call.upstream.name.as_str())
 }
+
+/// What shadow mode kept back. Names that rules compute may be many, so only so many are told.
+fn shadow(decision: &Decision) -> Option<Fields<'_>> {
+    let shadow = decision.shadow.as_deref()?;
+    let rules = |rules: &[String]| rules.iter().take(SHADOW_RULES_MAX).cloned().collect::<Field<'static>>();
+    let matched = shadow
+        .matches
+        .iter()
+        .map(|matched| Fields::new().with("effect", matched.effect.as_str()).with("rules", rules(&matched.rules)));
+    let of = if shadow.of_upstream { "upstream" } else { "rules" };
+    Some(
+        Fields::new()
+            .with("failed", shadow.error.is_some())
+            .with("matched", matched.collect::<Field<'_>>())
+            .with("of", of),
+    )
+}
+
+/// Rules of one effect in shadow mode that an event names.
+const SHADOW_RULES_MAX: usize = 32;
 
 /// Hides what the leaf commits to from whoever guesses.
 fn salt() -> [u8; 16] {

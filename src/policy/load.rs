@@ -30,6 +30,7 @@ use super::rules;
 use super::settings::DefaultEffect;
 use super::settings::Limits;
 use super::settings::Settings;
+use super::shadow::Shadowed;
 use crate::model::CanonicalHasher;
 use crate::model::PolicyDigest;
 
@@ -69,9 +70,9 @@ impl Policy {
 
         let mut loaded = compile(&rego, &data, &settings.limits)?;
         let mut errors = Vec::new();
-        let rules = rules::read(&loaded.modules, &settings, &mut errors);
-        let kinds = check::kinds(&loaded.modules);
-        if kinds.is_empty() {
+        let shadowed = Shadowed::find(&loaded.modules, &mut errors);
+        let rules = rules::read(&loaded.modules, &shadowed, &settings, &mut errors);
+        if shadowed.enforced.is_empty() && shadowed.kinds.is_empty() {
             let message = "no file of the policy adds to `deny`, `hold` or `allow` of package `holdpoint`";
             let hint = "without a rule every call meets the default; write one, or start from policies/starter";
             errors.push(LoadError::of_file("", message).hint(hint));
@@ -81,12 +82,18 @@ impl Policy {
             errors.push(LoadError::of_file("", message));
         }
         finish(errors)?;
+        if !shadowed.kinds.is_empty() {
+            loaded.engine = on_large_stack(|| set_apart(&rego, &data, &shadowed, &settings.limits))?;
+        }
         set_timer(&mut loaded.engine, settings.evaluation_max);
-        let reads = InputPaths::of(&loaded.modules);
+        let reads = InputPaths::of(&loaded.modules, |_| true);
+        let enforced_reads = InputPaths::of(&loaded.modules, |rule| !shadowed.has(rule));
         let digest = digest(&rego, &data, &settings);
         let projection = Projection::of(&reads);
         let cache = Cache::new();
-        Ok(Self { engine: loaded.engine, projection, cache, kinds, reads, rules, digest, settings })
+        let Shadowed { enforced: kinds, kinds: shadow_kinds, .. } = shadowed;
+        let engine = loaded.engine;
+        Ok(Self { engine, projection, cache, kinds, shadow_kinds, reads, enforced_reads, rules, digest, settings })
     }
 }
 
@@ -97,15 +104,38 @@ pub(super) struct Loaded {
 }
 
 /// Parses and checks the files, and prepares the engine.
-///
-/// This happens on a thread with a stack of its own: regorus parses, and drops, a chain such as
+pub(super) fn compile(rego: &[&Source], data: &[&Source], limits: &Limits) -> Result<Loaded, LoadErrors> {
+    on_large_stack(|| compile_here(rego, data, limits))
+}
+
+/// An engine in which the rules in shadow mode are in sets of their own. The files have passed
+/// every check, so that only what was added to them could be too much.
+fn set_apart(rego: &[&Source], data: &[&Source], shadowed: &Shadowed, limits: &Limits) -> Result<Engine, LoadErrors> {
+    let apart = shadowed.apart(rego);
+    let limits = Limits { file_bytes_max: limits.file_bytes_max.saturating_mul(2), ..limits.clone() };
+    let mut errors = Vec::new();
+    let mut engine = new_engine(&limits, COLUMNS_MAX.saturating_mul(NonZeroU32::new(2).unwrap_or(COLUMNS_MAX)));
+    for source in &apart {
+        errors.extend(add(&mut engine, source, &limits).err());
+    }
+    add_data(&mut engine, data, &limits, &mut errors);
+    finish(errors)?;
+    let modules = engine.get_modules().clone();
+    let names = Names::of(&modules);
+    let prepared = builtins::add_capped(&mut engine, &named(&modules)).and_then(|()| prepare(&mut engine, &names));
+    let rego: Vec<&Source> = apart.iter().collect();
+    finish(prepared.err().map(|error| from_regorus(&rego, "", &error)).into_iter().collect())?;
+    Ok(engine)
+}
+
+/// Runs `load` on a thread with a stack of its own: regorus parses, and drops, a chain such as
 /// `1 + 1 + 1 + …` one level deeper for each link, before we can refuse it. The thread also keeps
 /// a panic of the parser to itself.
-pub(super) fn compile(rego: &[&Source], data: &[&Source], limits: &Limits) -> Result<Loaded, LoadErrors> {
+fn on_large_stack<T: Send>(load: impl FnOnce() -> Result<T, LoadErrors> + Send) -> Result<T, LoadErrors> {
     let failed = |what: &str| LoadErrors(vec![LoadError::of_file("", format!("the policy cannot be read: {what}"))]);
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().name("policy-load".to_owned()).stack_size(STACK_BYTES);
-        match builder.spawn_scoped(scope, || compile_here(rego, data, limits)) {
+        match builder.spawn_scoped(scope, load) {
             Ok(thread) => thread.join().unwrap_or_else(|_| Err(failed("the parser panicked"))),
             Err(error) => Err(failed(&error.to_string())),
         }
@@ -114,7 +144,7 @@ pub(super) fn compile(rego: &[&Source], data: &[&Source], limits: &Limits) -> Re
 
 fn compile_here(rego: &[&Source], data: &[&Source], limits: &Limits) -> Result<Loaded, LoadErrors> {
     let mut errors = Vec::new();
-    let mut engine = new_engine(limits);
+    let mut engine = new_engine(limits, COLUMNS_MAX);
     if rego.len() > limits.files_max {
         let message = format!("there are {} Rego files, more than {}", rego.len(), limits.files_max);
         return Err(LoadErrors(vec![LoadError::of_file("", message)]));
@@ -146,13 +176,13 @@ fn finish(mut errors: Vec<LoadError>) -> Result<(), LoadErrors> {
     if errors.is_empty() { Ok(()) } else { Err(LoadErrors(errors)) }
 }
 
-fn new_engine(limits: &Limits) -> Engine {
+fn new_engine(limits: &Limits, columns_max: NonZeroU32) -> Engine {
     let mut engine = Engine::new();
     engine.set_strict_builtin_errors(true);
     // `print` would write to standard error otherwise.
     engine.set_gather_prints(true);
     engine.set_policy_length_config(PolicyLengthConfig {
-        max_col: COLUMNS_MAX,
+        max_col: columns_max,
         max_file_bytes: NonZeroUsize::new(limits.file_bytes_max).unwrap_or(NonZeroUsize::MIN),
         max_lines: LINES_MAX,
     });

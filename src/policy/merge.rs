@@ -71,10 +71,15 @@ pub(super) fn holds(
 /// If two rules name different credentials.
 pub(super) fn allows(matched: Vec<Obligations>) -> Result<AllowObligations, ObligationError> {
     let credential = credential(&matched)?;
-    let mut rules: Vec<String> = matched.into_iter().map(|allow| name(allow.rule)).collect();
+    Ok(AllowObligations { rules: names(matched), credential })
+}
+
+/// The names of the rules, in order.
+pub(super) fn names(matched: Vec<Obligations>) -> Vec<String> {
+    let mut rules: Vec<String> = matched.into_iter().map(|matched| name(matched.rule)).collect();
     rules.sort();
     rules.dedup();
-    Ok(AllowObligations { rules, credential })
+    rules
 }
 
 fn name(rule: Option<String>) -> String {

@@ -21,12 +21,14 @@ mod input;
 mod json;
 mod load;
 mod merge;
+mod metadata;
 mod obligations;
 mod projection;
 mod reads;
 mod rules;
 mod schema;
 mod settings;
+mod shadow;
 
 pub use decide::Policy;
 pub use error::EvaluateError;

@@ -53,12 +53,23 @@ pub(super) struct Obligations {
     pub(super) irreversible: bool,
     pub(super) credential: Option<String>,
     pub(super) on_disconnect: OnDisconnect,
+    pub(super) enforce: Enforce,
+}
+
+/// Whether a rule acts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Enforce {
+    /// It does.
+    #[default]
+    Full,
+    /// It is only recorded.
+    Shadow,
 }
 
 /// The keys of each set. What a rule says and we do not do yet is refused: a redaction that is
-/// silently ignored would leak, and a shadow rule would act.
+/// silently ignored would leak.
 const KEYS: [(RuleKind, &[&str]); 3] = [
-    (RuleKind::Deny, &["rule", "reason"]),
+    (RuleKind::Deny, &["rule", "reason", "enforce"]),
     (
         RuleKind::Hold,
         &[
@@ -74,11 +85,12 @@ const KEYS: [(RuleKind, &[&str]); 3] = [
             "irreversible",
             "credential",
             "on_disconnect",
+            "enforce",
         ],
     ),
-    (RuleKind::Allow, &["rule", "reason", "credential", "log"]),
+    (RuleKind::Allow, &["rule", "reason", "credential", "log", "enforce"]),
 ];
-const NOT_YET: [&str; 4] = ["grant", "escalate", "redact", "enforce"];
+const NOT_YET: [&str; 3] = ["grant", "escalate", "redact"];
 
 impl Obligations {
     /// Reads an object that a rule added to the set of `kind`.
@@ -99,6 +111,11 @@ impl Obligations {
             return Err(ObligationError { rule: read.rule, message: NO_REVIEWERS.to_owned() });
         }
         Ok(read)
+    }
+
+    /// What is wrong with it, told with its name.
+    pub(super) fn error(&self, message: &str) -> ObligationError {
+        ObligationError { rule: self.rule.clone(), message: message.to_owned() }
     }
 
     /// Takes one key of the object.
@@ -137,6 +154,7 @@ impl Obligations {
                 }
                 self.credential = Some(credential);
             }
+            "enforce" => self.enforce = enforce(value)?,
             "on_disconnect" => self.on_disconnect = one_of(key, value, &ON_DISCONNECT)?,
             _ => return Err(format!("`{key}` is not supported yet; remove it")),
         }
@@ -160,6 +178,10 @@ pub(super) fn known(kind: RuleKind, key: &Value) -> Result<&str, String> {
     })
 }
 
+/// Said of an object that is in shadow mode only once it is computed.
+pub(super) const LATE_SHADOW: &str =
+    "`enforce` must be written in the rule's own object, or in its METADATA, and not be computed";
+
 /// Said of a hold that nobody could approve.
 pub(super) const NO_REVIEWERS: &str = "a hold needs `reviewers`, or `policy.default_reviewers` in the configuration";
 
@@ -168,6 +190,13 @@ const RISKS: [(&str, Risk); 4] =
 const ASSURANCES: [(&str, Assurance); 3] =
     [("chat", Assurance::Chat), ("session", Assurance::Session), ("stepup", Assurance::Stepup)];
 const ON_DISCONNECT: [(&str, OnDisconnect); 2] = [("wait", OnDisconnect::Wait), ("withdraw", OnDisconnect::Withdraw)];
+
+const ENFORCE: [(&str, Enforce); 2] = [("full", Enforce::Full), ("shadow", Enforce::Shadow)];
+
+/// What a rule, or the comment above it, says under `enforce`.
+pub(super) fn enforce(value: &Value) -> Result<Enforce, String> {
+    one_of("enforce", value, &ENFORCE)
+}
 
 fn is_rule(key: &Value) -> bool {
     matches!(key, Value::String(key) if &**key == "rule")

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use regorus::unstable::Module;
 use regorus::unstable::Ref;
+use regorus::unstable::Rule;
 
 use super::ast;
 use super::ast::Path;
@@ -20,12 +21,12 @@ use super::graph::Scope;
 pub struct InputPaths(BTreeSet<Path>);
 
 impl InputPaths {
-    /// Finds the paths that `modules` read.
-    pub(super) fn of(modules: &[Ref<Module>]) -> Self {
+    /// Finds the paths that those rules of `modules` read that `counts` says.
+    pub(super) fn of(modules: &[Ref<Module>], counts: impl Fn(&Rule) -> bool) -> Self {
         let mut paths = BTreeSet::new();
         for module in modules {
             let scope = Scope::of(module);
-            for rule in &module.policy {
+            for rule in module.policy.iter().filter(|rule| counts(rule)) {
                 ast::walk(rule, &mut |seen| match seen {
                     Seen::Reference(reference) => paths.extend(path(&scope, &reference)),
                     // What a `with` puts there may hide what it leaves, never add to it. But a

@@ -19,6 +19,8 @@ use super::obligations::NO_REVIEWERS;
 use super::obligations::Obligations;
 use super::obligations::UNNAMED;
 use super::settings::Settings;
+use super::shadow::Shadowed;
+use crate::model::ShadowEffect;
 
 /// One rule whose name is constant in the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub struct RuleInfo {
     pub file: String,
     /// The line, from 1.
     pub line: u32,
+    /// True if it is only recorded, and has no effect.
+    pub shadow: bool,
 }
 
 /// The three sets that rules add to.
@@ -68,6 +72,15 @@ impl RuleKind {
         }
     }
 
+    /// What a rule of this set would do, were it not in shadow mode.
+    pub(super) fn shadow_effect(self) -> ShadowEffect {
+        match self {
+            Self::Deny => ShadowEffect::Deny,
+            Self::Hold => ShadowEffect::Hold,
+            Self::Allow => ShadowEffect::Allow,
+        }
+    }
+
     /// The set that a rule of `path` is about, if any.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let [data, package, name, ..] = path.as_slice() else { return None };
@@ -82,7 +95,12 @@ impl fmt::Display for RuleKind {
 }
 
 /// Lists the rules of `modules`, and checks what is constant in the objects that they add.
-pub(super) fn read(modules: &[Ref<Module>], settings: &Settings, errors: &mut Vec<LoadError>) -> Vec<RuleInfo> {
+pub(super) fn read(
+    modules: &[Ref<Module>],
+    shadowed: &Shadowed,
+    settings: &Settings,
+    errors: &mut Vec<LoadError>,
+) -> Vec<RuleInfo> {
     let mut rules = Vec::new();
     for module in modules {
         let package = ast::package(module);
@@ -96,7 +114,8 @@ pub(super) fn read(modules: &[Ref<Module>], settings: &Settings, errors: &mut Ve
                 None
             });
             if let Some(name) = name {
-                rules.push(RuleInfo { kind, name, title, file: span.source.get_path().clone(), line: span.line });
+                let (file, line) = (span.source.get_path().clone(), span.line);
+                rules.push(RuleInfo { kind, name, title, file, line, shadow: shadowed.has(rule) });
             }
         }
     }
@@ -104,7 +123,7 @@ pub(super) fn read(modules: &[Ref<Module>], settings: &Settings, errors: &mut Ve
 }
 
 /// What a rule adds to its set: the term of its head, or what the body says that a variable is.
-fn object(rule: &Rule) -> Option<&Expr> {
+pub(super) fn object(rule: &Rule) -> Option<&Expr> {
     let Rule::Spec { head: RuleHead::Set { key: Some(key), .. }, bodies, .. } = rule else { return None };
     let Expr::Var { span: name, .. } = &**key else { return Some(key) };
     let statements = bodies.iter().flat_map(|body| &body.query.stmts);

@@ -245,7 +245,13 @@ fn gate_settings(config: &Config) -> gate::Settings {
         hold_bytes_max: config.limits.hold_bytes_max.get(),
         hold_for: config.approvals.hold_for.map(config::HumanDuration::get),
         strict_audit: config.audit.durability == config::Durability::Strict,
+        shadow_upstreams: shadow_upstreams(config).map(|upstream| upstream.name.to_string()).collect(),
     }
+}
+
+/// The upstreams whose calls pass whatever the policy says.
+pub(super) fn shadow_upstreams(config: &Config) -> impl Iterator<Item = &config::Upstream> {
+    config.upstreams.iter().filter(|upstream| upstream.policy.enforce == config::Enforce::Shadow)
 }
 
 fn file_of(secret: &SecretRef) -> Option<PathBuf> {

@@ -175,6 +175,10 @@ impl Reload {
     fn reload(&mut self) -> Result<Config, ServerError> {
         let config = (self.source)().map_err(ServerError::Config)?;
         let loaded = build::load_with(&config, self.cores, &self.shared.metrics, &mut self.upstreams)?;
+        for upstream in build::shadow_upstreams(&config) {
+            tracing::warn!(upstream = %upstream.name,
+                "calls of this upstream pass although the policy denies or holds them: it is in shadow mode");
+        }
         let policy = loaded.policy.digest();
         let policy_changed = policy != self.gate.policy().digest();
         self.approvals.reconfigure(loaded.people, loaded.approvals);

@@ -15,6 +15,7 @@ mod ingress;
 mod limits;
 mod reload;
 mod secrets;
+mod shadow;
 mod sockets;
 mod stopping;
 mod support;

@@ -72,7 +72,7 @@ fn every_key_of_a_hold_is_checked() {
         r#""grant": {"max_uses": 2}"#,
         r#""escalate": []"#,
         r#""redact": ["/a"]"#,
-        r#""enforce": "shadow""#,
+        r#""enforce": "off""#,
         r#"5: 6"#,
     ]
     .iter()
@@ -103,12 +103,12 @@ fn every_key_of_a_hold_is_checked() {
     `count` must be a whole number from 1 to 100, not `1.5`
     each of `reviewers` has a `group` and a `count`, but no `"any"`
     `reviewers` names group `security` twice
-    `hold` has no `reviewer`; it has `rule`, `reason`, `risk`, `reviewers`, `expires_in`, `hold_for`, `assurance`, `channels`, `require_reason`, `irreversible`, `credential`, `on_disconnect`
-    `hold` has no `log`; it has `rule`, `reason`, `risk`, `reviewers`, `expires_in`, `hold_for`, `assurance`, `channels`, `require_reason`, `irreversible`, `credential`, `on_disconnect`
+    `hold` has no `reviewer`; it has `rule`, `reason`, `risk`, `reviewers`, `expires_in`, `hold_for`, `assurance`, `channels`, `require_reason`, `irreversible`, `credential`, `on_disconnect`, `enforce`
+    `hold` has no `log`; it has `rule`, `reason`, `risk`, `reviewers`, `expires_in`, `hold_for`, `assurance`, `channels`, `require_reason`, `irreversible`, `credential`, `on_disconnect`, `enforce`
     `grant` is not supported yet; remove it
     `escalate` is not supported yet; remove it
     `redact` is not supported yet; remove it
-    `enforce` is not supported yet; remove it
+    `enforce` must be one of `full`, `shadow`, not `"off"`
     keys must be texts, not `5`
     "#);
 }
@@ -127,19 +127,19 @@ fn every_key_of_a_deny_and_an_allow_is_checked() {
         wrong("allow", r#"{"rule": "x", "reviewers": []}"#),
         wrong("allow", r#"{"rule": "x", "credential": "root"}"#),
         wrong("allow", r#"{"rule": "x", "log": "team"}"#),
-        wrong("allow", r#"{"rule": "x", "enforce": "shadow"}"#),
+        wrong("allow", r#"{"rule": "x", "enforce": true}"#),
         wrong("allow", "true"),
     ];
     assert_snapshot!(all.join("\n"), @r#"
     `rule` must be a text, not `5`
     `rule` must be a name without control characters, not `""`
     `rule` must be a name without control characters, not `"a\nb"`
-    `deny` has no `risk`; it has `rule`, `reason`
+    `deny` has no `risk`; it has `rule`, `reason`, `enforce`
     a rule adds an object such as {"rule": "my-rule"}, not `"a text"`
-    `allow` has no `reviewers`; it has `rule`, `reason`, `credential`, `log`
+    `allow` has no `reviewers`; it has `rule`, `reason`, `credential`, `log`, `enforce`
     there is no credential `root` in the configuration
     `log` must be a list of texts, not `"team"`
-    `enforce` is not supported yet; remove it
+    `enforce` must be one of `full`, `shadow`, not `true`
     a rule adds an object such as {"rule": "my-rule"}, not `true`
     "#);
 }
@@ -152,7 +152,7 @@ fn a_mistake_in_a_constant_is_shown_in_the_source() {
          |               ^
     "#);
     assert_snapshot!(refusal("hold contains h if {\n\th := {\"rule\": \"x\", \"risc\": input.request.path, \"reviewers\": [{\"group\": \"security\"}]}\n}"), @r#"
-    p.rego:3:22: `hold` has no `risc`; it has `rule`, `reason`, `risk`, `reviewers`, `expires_in`, `hold_for`, `assurance`, `channels`, `require_reason`, `irreversible`, `credential`, `on_disconnect`
+    p.rego:3:22: `hold` has no `risc`; it has `rule`, `reason`, `risk`, `reviewers`, `expires_in`, `hold_for`, `assurance`, `channels`, `require_reason`, `irreversible`, `credential`, `on_disconnect`, `enforce`
        3 |  h := {"rule": "x", "risc": input.request.path, "reviewers": [{"group": "security"}]}
          |                      ^
     "#);
