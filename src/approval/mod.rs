@@ -16,10 +16,12 @@ mod error;
 mod events;
 mod hold;
 mod hub;
+mod json_spans;
 mod metrics;
 mod new;
 mod publisher;
 mod service;
+mod shown;
 mod sweep;
 
 pub mod store;

@@ -2,18 +2,12 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
-
 use crate::identity::People;
 use crate::model::ApprovalId;
-use crate::model::Body;
 use crate::model::Call;
 use crate::model::CallDigest;
 use crate::model::DecisionId;
 use crate::model::HoldObligations;
-use crate::model::HttpRequest;
 use crate::model::Message;
 use crate::model::PolicyDigest;
 use crate::model::Sha256;
@@ -21,10 +15,10 @@ use crate::model::Timestamp;
 
 use super::machine;
 use super::record::Approval;
-use super::record::RequestLine;
 use super::record::ShownRequest;
 use super::record::State;
 use super::service::Settings;
+use super::shown;
 
 /// A call that is to be held, with the policy's answer to it. Its body has been read whole.
 #[derive(Debug)]
@@ -42,16 +36,18 @@ pub struct NewApproval<'a> {
 }
 
 impl NewApproval<'_> {
-    /// The record and what reviewers will see.
+    /// The record and what reviewers will see. `secret` is what hashes of redacted values begin
+    /// with.
     pub(super) fn record(
         self,
         id: ApprovalId,
         now: Timestamp,
         settings: &Settings,
         people: &People,
+        secret: Sha256,
     ) -> (Approval, ShownRequest) {
         let Message::Http(request) = &self.call.message;
-        let shown = show(request);
+        let shown = shown::show(request, &self.obligations.redact, secret);
         let lasts = self.obligations.expires_in.unwrap_or(settings.expires_in).min(settings.expires_in_max);
         let approval = Approval {
             id,
@@ -74,43 +70,10 @@ impl NewApproval<'_> {
             reviews: Vec::new(),
             messages: Vec::new(),
             caller: Some(self.call.id),
+            escalated: 0,
             seal: None,
             link: None,
         };
         (approval, shown)
     }
-}
-
-fn show(request: &HttpRequest) -> ShownRequest {
-    let empty = HeaderMap::new();
-    let (bytes, trailers): (&[u8], &HeaderMap) = match &request.body {
-        Body::Read { bytes, trailers } => (bytes, trailers),
-        Body::Absent | Body::Unread => (&[], &empty),
-    };
-    let text = std::str::from_utf8(bytes).ok().map(ToOwned::to_owned);
-    let base64 = if text.is_none() { Some(STANDARD.encode(bytes)) } else { None };
-    let mut headers = fields(&request.headers, "");
-    headers.extend(fields(trailers, "trailer "));
-    ShownRequest {
-        line: RequestLine {
-            method: request.method.to_string(),
-            authority: request.authority.clone(),
-            target: request.target(),
-        },
-        headers,
-        body_bytes: bytes.len() as u64,
-        body_sha256: Sha256::of(bytes),
-        body_text: text.filter(|text| !text.is_empty()),
-        body_base64: base64,
-    }
-}
-
-fn fields(fields: &HeaderMap, prefix: &str) -> Vec<(String, String)> {
-    let mut shown: Vec<(String, String)> = fields
-        .iter()
-        .map(|(name, value)| (format!("{prefix}{name}"), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-        .collect();
-    // A stable sort: the values of one name stay in their own order.
-    shown.sort_by(|(left, _), (right, _)| left.cmp(right));
-    shown
 }

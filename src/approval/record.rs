@@ -16,6 +16,7 @@ use crate::model::HoldObligations;
 use crate::model::PersonId;
 use crate::model::PolicyDigest;
 use crate::model::Principal;
+use crate::model::RequestPointer;
 use crate::model::Sha256;
 use crate::model::Timestamp;
 use crate::model::Upstream;
@@ -65,6 +66,9 @@ pub struct Approval {
     pub messages: Vec<ThreadMessage>,
     /// The call that waits on an open connection, if one does.
     pub caller: Option<CallId>,
+    /// How many steps of its escalation have been told.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub escalated: u32,
     /// Our signature over all of this. A record without it was written by somebody else.
     pub seal: Option<Seal>,
     /// The hash of its latest event in the audit log.
@@ -93,7 +97,7 @@ pub struct ShownRequest {
     pub headers: Vec<(String, String)>,
     /// How many bytes the body has.
     pub body_bytes: u64,
-    /// The hash of the body.
+    /// The hash of the body; with a secret before it, where parts of the body are redacted.
     pub body_sha256: Sha256,
     /// The body, where it is UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,6 +105,9 @@ pub struct ShownRequest {
     /// The body in Base64, where it is not UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_base64: Option<String>,
+    /// What stands here only as hashes, of all that the policy wanted hidden.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redacted: Vec<RequestPointer>,
 }
 
 impl ShownRequest {
@@ -120,6 +127,11 @@ impl ShownRequest {
         for body in [&self.body_text, &self.body_base64] {
             hasher.count(usize::from(body.is_some()));
             hasher.field(body.as_deref().unwrap_or_default().as_bytes());
+        }
+        // Requests from before anything was redacted have no such list.
+        if !self.redacted.is_empty() {
+            hasher.count(self.redacted.len());
+            self.redacted.iter().for_each(|pointer| hasher.field(pointer.to_string().as_bytes()));
         }
         hasher.finish()
     }
@@ -344,14 +356,27 @@ pub enum MessageKind {
     Answer,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 impl Approval {
     /// The question that nobody has answered yet, if there is one.
     pub fn open_question(&self) -> Option<&ThreadMessage> {
         self.messages.last().filter(|message| message.kind == MessageKind::Question)
     }
 
-    /// The moment at which the sweep has something to do: expiry, or the end of the claim.
+    /// The moment at which the sweep has something to do: the next step of the escalation, or the
+    /// end of being open.
     pub fn deadline(&self) -> Option<Timestamp> {
+        let told = usize::try_from(self.escalated).unwrap_or(usize::MAX);
+        let escalation = self.escalates().map(|(begins, _)| begins).filter(|begins| *begins < self.expires).nth(told);
+        if self.state == State::Pending { escalation.or(Some(self.expires)) } else { self.open_until() }
+    }
+
+    /// The moment from which nobody may decide or claim it any more: expiry, or the end of the claim.
+    pub fn open_until(&self) -> Option<Timestamp> {
         match self.state {
             State::Pending => Some(self.expires),
             State::Approved { claim_until, .. } => Some(claim_until),

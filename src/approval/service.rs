@@ -42,6 +42,7 @@ use super::record::Approval;
 use super::record::Channel;
 use super::record::ReviewVerdict;
 use super::record::ShownRequest;
+use super::shown;
 use super::store::Entry;
 use super::store::Notice;
 use super::store::Opening;
@@ -225,7 +226,7 @@ impl Approvals {
         let settings = self.0.settings.load_full();
         let people = self.people();
         let call = new.call.id;
-        let (approval, request) = new.record(id, now, &settings, &people);
+        let (approval, request) = new.record(id, now, &settings, &people, shown::secret(id, &self.0.key));
         approval.can_ever_be_approved(&people)?;
         let reason = approval.reason.clone();
         let service = self.clone();

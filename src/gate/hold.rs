@@ -135,7 +135,9 @@ impl Gate {
         let decided = self.policy.load_full().decide(&call, Some(&approval_input(&approval)), id, now);
         let stands = match &decided {
             Ok(Decision { effect: Effect::Allow(_), .. }) => true,
-            Ok(Decision { effect: Effect::Hold(now_asked), .. }) => approval.meets(now_asked, &self.approvals.people()),
+            Ok(Decision { effect: Effect::Hold(now_asked), .. }) => {
+                approval.meets(now_asked, &self.approvals.people(), now)
+            }
             Ok(Decision { effect: Effect::Deny(_) | Effect::NoMatch, .. }) | Err(_) => false,
         };
         let decision = match decided {

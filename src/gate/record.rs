@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use aws_lc_rs::rand;
+use serde_json::Value;
 
 use crate::approval::Ending;
 use crate::audit::Actor;
@@ -20,6 +21,7 @@ use crate::model::Message;
 use crate::model::Refusal;
 use crate::model::RefusalCode;
 use crate::model::Timestamp;
+use crate::policy;
 
 use super::admit::Gate;
 use super::refuse;
@@ -31,11 +33,17 @@ impl Gate {
     /// # Errors
     /// A refusal if the log does not take it: then the call must not leave.
     pub(super) async fn record_allowed(&self, call: &Call, decision: &Decision) -> Result<(), Refusal> {
-        let rules = match &decision.effect {
-            Effect::Allow(obligations) => obligations.rules.iter().map(String::as_str).collect::<Vec<_>>(),
-            Effect::Hold(_) | Effect::Deny(_) | Effect::NoMatch => Vec::new(),
+        let (rules, log) = match &decision.effect {
+            Effect::Allow(obligations) => {
+                (obligations.rules.iter().map(String::as_str).collect::<Vec<_>>(), wanted(call, &obligations.log))
+            }
+            Effect::Hold(_) | Effect::Deny(_) | Effect::NoMatch => (Vec::new(), None),
         };
-        let data = facts(call).with("decision", decision.id).with("rules", rules).with_some("shadow", shadow(decision));
+        let data = facts(call)
+            .with("decision", decision.id)
+            .with("rules", rules)
+            .with_some("log", log)
+            .with_some("shadow", shadow(decision));
         let event = self.event(EventKind::RequestAllowed, call, Some(decision), data, Vec::new());
         let leaf = event.seal(&self.instance, salt).map_err(|error| refuse::audit_unavailable(&error.to_string()))?;
         let taken = if self.settings.load().strict_audit {
@@ -150,6 +158,47 @@ fn facts(call: &Call) -> Fields<'_> {
         .with("path", request.path.as_str())
         .with("upstream", call.upstream.name.as_str())
 }
+
+/// The values that the policy wants in the event, beside what every event has. They belong to this
+/// call and not to the decision, which others may share.
+fn wanted<'a>(call: &Call, paths: &'a [String]) -> Option<Vec<Fields<'a>>> {
+    if paths.is_empty() {
+        return None;
+    }
+    let input = policy::input_json(call, None, call.received);
+    let value = |path: &str| path.split('.').try_fold(&input, |here, name| here.get(name));
+    Some(
+        paths.iter().map(|path| Fields::new().with("name", path.as_str()).with("value", logged(value(path)))).collect(),
+    )
+}
+
+/// A value as it can stand in an event: what is long or has parts, as text that may be cut.
+fn logged(value: Option<&Value>) -> Field<'static> {
+    let mut text = match value {
+        None | Some(Value::Null) => return Field::Null,
+        Some(Value::Bool(value)) => return Field::Bool(*value),
+        Some(Value::Number(number)) => {
+            match number.as_i64().filter(|number| number.unsigned_abs() < LOGGED_INTEGER_MAX) {
+                Some(number) => return Field::Integer(number),
+                None => number.to_string(),
+            }
+        }
+        Some(Value::String(text)) => text.replace(char::is_control, " "),
+        Some(value @ (Value::Array(_) | Value::Object(_))) => value.to_string(),
+    };
+    let mut end = text.len().min(LOGGED_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    Field::Text(Cow::Owned(text))
+}
+
+/// The longest value that a policy can have logged, in bytes: 32 of them fit into an event.
+const LOGGED_BYTES_MAX: usize = 256;
+
+/// Whole numbers below this are the same to every reader of JSON.
+const LOGGED_INTEGER_MAX: u64 = 1 << 53;
 
 /// What shadow mode kept back. Names that rules compute may be many, so only so many are told.
 fn shadow(decision: &Decision) -> Option<Fields<'_>> {

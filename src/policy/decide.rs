@@ -239,6 +239,10 @@ impl Policy {
             irreversible: false,
             credential: None,
             on_disconnect: OnDisconnect::Wait,
+            channels: Vec::new(),
+            grant: None,
+            redact: Vec::new(),
+            escalate: Vec::new(),
         }
     }
 }

@@ -29,6 +29,7 @@ mod rules;
 mod schema;
 mod settings;
 mod shadow;
+mod values;
 
 pub use decide::Policy;
 pub use error::EvaluateError;

@@ -164,6 +164,9 @@ fn check(kind: RuleKind, object: &Expr, settings: &Settings, errors: &mut Vec<Lo
         }
         keys.push(Some(name.to_string()));
     }
+    if let Err(message) = scratch.fits_together() {
+        errors.push(ast::error_at(span, message));
+    }
     let has = |key: &str| keys.iter().any(|name| name.as_deref().is_none_or(|name| name == format!("\"{key}\"")));
     if kind == RuleKind::Hold && !has("reviewers") && settings.default_reviewers.is_empty() {
         errors.push(ast::error_at(span, NO_REVIEWERS));

@@ -13,6 +13,7 @@ mod forwarding;
 mod http2;
 mod ingress;
 mod limits;
+mod obligations;
 mod reload;
 mod secrets;
 mod shadow;

@@ -160,6 +160,8 @@ pub enum Happened {
     },
     /// The question was answered.
     Answered(ThreadMessage),
+    /// It has waited so long that others may approve it as well.
+    Escalated,
     /// The state has changed to what the record now says.
     Entered,
     /// The run was given back before anything was sent.

@@ -60,7 +60,7 @@ impl Approval {
         let at = around.now;
         match self.state {
             State::Approved { claim_until, .. } if at < claim_until && self.caller == Some(run) => {
-                self.state = if quorum::is_met(&self.slots(around.people)) {
+                self.state = if quorum::is_met(&self.slots(around.people, at)) {
                     State::Forwarding { at, run, claim_until }
                 } else {
                     let reason = "too few of those who approved it may still review it".to_owned();
@@ -129,6 +129,11 @@ impl Approval {
     pub(super) fn tick(&mut self, now: Timestamp) -> Vec<Happened> {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return Vec::new();
+        }
+        if self.state == State::Pending && now < self.expires {
+            let begun = self.escalates().filter(|(begins, _)| *begins <= now).count();
+            self.escalated = u32::try_from(begun).unwrap_or(u32::MAX);
+            return vec![Happened::Escalated];
         }
         let pending = self.state == State::Pending;
         self.state = if pending { State::Expired { at: now } } else { State::Lapsed { at: now } };

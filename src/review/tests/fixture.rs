@@ -357,6 +357,10 @@ fn obligations() -> HoldObligations {
         irreversible: false,
         credential: None,
         on_disconnect: OnDisconnect::Wait,
+        channels: Vec::new(),
+        grant: None,
+        redact: Vec::new(),
+        escalate: Vec::new(),
     }
 }
 

@@ -238,7 +238,7 @@ fn joinable(connection: &Connection, wanted: &Approval) -> Result<Option<Approva
         let (id, record) = row.map_err(sql)?;
         let approval = parse(parse_id(&id)?, &record)?;
         // One that is over, though the sweep has not come to it, is nothing to wait for.
-        if approval.deadline().is_some_and(|deadline| wanted.created < deadline) {
+        if approval.open_until().is_some_and(|deadline| wanted.created < deadline) {
             return Ok(Some(approval));
         }
     }
