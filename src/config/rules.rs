@@ -14,7 +14,8 @@ use super::duration::HumanDuration;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
-    /// A Rego file, or a directory with `.rego` and `.json` files. A relative path is relative to
+    /// A Rego file, or a directory with `.rego` files and, as data, `.json`, `data.yaml` and
+    /// `data.yml` files. A relative path is relative to
     /// the configuration file.
     pub path: PathBuf,
     /// What becomes of a call that no rule matches: `deny` or `hold`. Default `deny`: what nobody

@@ -1,6 +1,5 @@
 //! From files to a policy that can be asked: parse, check, prepare.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::num::NonZeroUsize;
@@ -9,7 +8,6 @@ use std::time::Duration;
 use regorus::Engine;
 use regorus::PolicyLengthConfig;
 use regorus::Rc;
-use regorus::Value;
 use regorus::unstable::Module;
 use regorus::unstable::Ref;
 use regorus::utils::limits::ExecutionTimerConfig;
@@ -19,11 +17,11 @@ use super::ast::Seen;
 use super::builtins;
 use super::cache::Cache;
 use super::check;
+use super::data;
 use super::decide::Policy;
 use super::error::LoadError;
 use super::error::LoadErrors;
 use super::graph::Names;
-use super::json;
 use super::projection::Projection;
 use super::reads::InputPaths;
 use super::rules;
@@ -57,7 +55,7 @@ pub struct Source {
 }
 
 impl Policy {
-    /// Compiles a policy out of Rego files and JSON data files. Files named `…_test.rego` are left
+    /// Compiles a policy out of Rego files and data files, in JSON or YAML. Files named `…_test.rego` are left
     /// out; [`super::runner::run_tests`] is for them.
     ///
     /// # Errors
@@ -118,7 +116,7 @@ fn set_apart(rego: &[&Source], data: &[&Source], shadowed: &Shadowed, limits: &L
     for source in &apart {
         errors.extend(add(&mut engine, source, &limits).err());
     }
-    add_data(&mut engine, data, &limits, &mut errors);
+    data::add(&mut engine, rego, data, &limits, &mut errors);
     finish(errors)?;
     let modules = engine.get_modules().clone();
     let names = Names::of(&modules);
@@ -152,7 +150,7 @@ fn compile_here(rego: &[&Source], data: &[&Source], limits: &Limits) -> Result<L
     for source in rego {
         errors.extend(add(&mut engine, source, limits).err());
     }
-    add_data(&mut engine, data, limits, &mut errors);
+    data::add(&mut engine, rego, data, limits, &mut errors);
     finish(std::mem::take(&mut errors))?;
 
     let modules = engine.get_modules().clone();
@@ -264,42 +262,6 @@ fn named(modules: &[Ref<Module>]) -> BTreeSet<String> {
         });
     }
     named
-}
-
-fn add_data(engine: &mut Engine, data: &[&Source], limits: &Limits, errors: &mut Vec<LoadError>) {
-    let bytes: usize = data.iter().map(|source| source.text.len()).sum();
-    if bytes > limits.data_bytes_max {
-        let message = format!("the data files have {bytes} bytes, more than {}", limits.data_bytes_max);
-        return errors.push(LoadError::of_file("", message));
-    }
-    for source in data {
-        match document(source) {
-            Ok(document) => {
-                if let Err(error) = engine.add_data(document) {
-                    let message = format!("it says something else than another data file: {error}");
-                    errors.push(LoadError::of_file(&source.path, message));
-                }
-            }
-            Err(message) => errors.push(LoadError::of_file(&source.path, message)),
-        }
-    }
-}
-
-/// A data file under the names of its folders.
-fn document(source: &Source) -> Result<Value, String> {
-    let document = json::parse(source.text.as_bytes()).map_err(|error| error.to_string())?;
-    if !matches!(document, Value::Object(_)) {
-        return Err("a data file must be a JSON object".to_owned());
-    }
-    let folders = source.path.rsplit_once('/').map_or("", |(folders, _)| folders);
-    let folders = folders.split('/').filter(|folder| !folder.is_empty() && *folder != ".");
-    let document =
-        folders.rev().fold(document, |inner, folder| Value::from(BTreeMap::from([(Value::from(folder), inner)])));
-    let hides = document.as_object().is_ok_and(|fields| fields.contains_key(&Value::from("holdpoint")));
-    if hides {
-        return Err("data cannot be under `holdpoint`, where the rules are; give it another name".to_owned());
-    }
-    Ok(document)
 }
 
 /// Reads the place out of an error of regorus, whose text is `--> file:line:column`, the source

@@ -1,7 +1,7 @@
 //! Rego policies: read, checked and prepared once, then asked about each call.
 //!
 //! A policy is a set of Rego files in package `holdpoint` that add to the sets `deny`, `hold` and
-//! `allow`, and JSON files that they may look things up in (DESIGN 4). [`Policy::load`] refuses
+//! `allow`, and data files that they may look things up in (DESIGN 4). [`Policy::load`] refuses
 //! whatever could only fail, or never end, in the middle of a call; [`Policy::decide`] answers for
 //! one call and turns every doubt into an error, never into an allow.
 //! Does not own where the files come from (`server`), who may review (`approval`) or what a caller
@@ -13,6 +13,7 @@ mod ast;
 mod builtins;
 mod cache;
 mod check;
+mod data;
 mod decide;
 mod error;
 mod form;
