@@ -7,6 +7,7 @@
 //! Does not own where the files come from (`server`), who may review (`approval`) or what a caller
 //! is told about an error (`gate`). Pure: no IO, and the caller brings `now`.
 
+pub mod bundle;
 pub mod runner;
 
 mod ast;
