@@ -7,6 +7,7 @@
 //! Start at [`Config::read`].
 
 mod address;
+mod bundle;
 mod check;
 mod duration;
 mod file;
@@ -38,6 +39,9 @@ use crate::credentials::Profile;
 pub use address::HostName;
 pub use address::PathPrefix;
 pub use address::UpstreamUrl;
+pub use bundle::Bundle;
+pub use bundle::BundleUrl;
+pub use bundle::BundleVerification;
 pub use duration::HumanDuration;
 pub use file::FileRef;
 pub use finding::ConfigError;

@@ -33,6 +33,7 @@ use crate::proxy::TlsTable;
 use crate::proxy::Upstream;
 use crate::proxy::UpstreamSettings;
 
+use super::bundles::Bundles;
 use super::error::ServerError;
 use super::policy_files::PolicyFiles;
 
@@ -43,6 +44,8 @@ pub struct Loaded {
     pub snapshot: Snapshot,
     /// The policies.
     pub policy: Arc<Policy>,
+    /// What the bundle that they come from calls itself, if they come from one.
+    pub revision: Option<String>,
     /// Who is who.
     pub people: Arc<People>,
     /// Who may use the admin API.
@@ -65,7 +68,7 @@ pub(super) type Upstreams = HashMap<String, (UpstreamSettings, Arc<Upstream>)>;
 /// # Errors
 /// [`ServerError`] names the first thing that cannot be used.
 pub fn load(config: &Config, cores: usize, metrics: &Metrics) -> Result<Loaded, ServerError> {
-    load_with(config, cores, metrics, &mut Upstreams::new())
+    load_with(config, cores, metrics, &mut Upstreams::new(), &Bundles::default())
 }
 
 pub(super) fn load_with(
@@ -73,9 +76,10 @@ pub(super) fn load_with(
     cores: usize,
     metrics: &Metrics,
     upstreams: &mut Upstreams,
+    bundles: &Bundles,
 ) -> Result<Loaded, ServerError> {
     let people = Arc::new(people(&config.reviewers)?);
-    let policy = Arc::new(load_policy(config)?);
+    let (policy, revision) = load_policy_with(config, bundles)?;
     let snapshot = Snapshot {
         routes: routes(config, cores, metrics, upstreams)?,
         agents: agents(config)?,
@@ -83,7 +87,8 @@ pub(super) fn load_with(
     };
     Ok(Loaded {
         snapshot,
-        policy,
+        policy: Arc::new(policy),
+        revision,
         people,
         tokens: tokens(config)?,
         tls: config.listen.iter().map(|listener| tls(listener.tls.as_ref())).collect::<Result<_, _>>()?,
@@ -101,11 +106,23 @@ fn people(reviewers: &config::Reviewers) -> Result<People, ServerError> {
 /// Reads and compiles the policies that `config` names.
 ///
 /// # Errors
-/// [`ServerError::Read`] and [`ServerError::Policy`].
+/// [`ServerError::Read`], [`ServerError::Policy`], and those of bundles.
 pub fn load_policy(config: &Config) -> Result<Policy, ServerError> {
-    let path = &config.policy.path;
-    let read = |source| ServerError::Read { path: path.clone(), key: "policy.path", source };
-    let files = PolicyFiles::read(path).map_err(read)?;
+    load_policy_with(config, &Bundles::default()).map(|(policy, _)| policy)
+}
+
+fn load_policy_with(config: &Config, bundles: &Bundles) -> Result<(Policy, Option<String>), ServerError> {
+    let (files, revision) = match (&config.policy.path, &config.policy.bundle) {
+        (_, Some(bundle)) => {
+            let bundle = bundles.load(bundle)?;
+            (PolicyFiles { rego: bundle.rego.clone(), data: bundle.data.clone() }, Some(bundle.revision.clone()))
+        }
+        (path, None) => {
+            let path = path.clone().unwrap_or_default();
+            let read = |source| ServerError::Read { path: path.clone(), key: "policy.path", source };
+            (PolicyFiles::read(&path).map_err(read)?, None)
+        }
+    };
     let settings = policy::Settings {
         default: match config.policy.default {
             config::DefaultEffect::Deny => policy::DefaultEffect::Deny,
@@ -117,7 +134,8 @@ pub fn load_policy(config: &Config) -> Result<Policy, ServerError> {
         evaluation_max: config.policy.evaluation_max.get(),
         ..policy::Settings::default()
     };
-    Policy::load(&files.rego, &files.data, settings).map_err(ServerError::Policy)
+    let policy = Policy::load(&files.rego, &files.data, settings).map_err(ServerError::Policy)?;
+    Ok((policy, revision))
 }
 
 fn agents(config: &Config) -> Result<AgentKeys, ServerError> {
@@ -263,7 +281,12 @@ fn file_of(secret: &SecretRef) -> Option<PathBuf> {
 
 /// Every file whose change asks for a reload.
 pub(super) fn watched(config: &Config) -> Vec<PathBuf> {
-    let mut files = vec![config.file().to_owned(), config.policy.path.clone()];
+    let mut files = vec![config.file().to_owned()];
+    files.extend(config.policy.path.clone());
+    if let Some(bundle) = &config.policy.bundle {
+        files.extend(bundle.path.clone());
+        files.extend(bundle.public_key.iter().chain(&bundle.ca).map(|file| file.path().to_owned()));
+    }
     let tls = config.listen.iter().filter_map(|listener| listener.tls.as_ref()).chain(config.admin.tls.as_ref());
     files.extend(
         tls.flat_map(config::Tls::pairs)

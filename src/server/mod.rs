@@ -6,9 +6,11 @@
 
 mod admin;
 mod build;
+mod bundles;
 mod clock;
 mod data_plane;
 mod error;
+mod fetch;
 mod policy_files;
 mod reload;
 mod run;
@@ -18,6 +20,7 @@ pub use build::load;
 pub use build::load_policy;
 pub use clock::system_clock;
 pub use error::ServerError;
+pub use fetch::FetchError;
 pub use policy_files::PolicyFiles;
 pub use run::Ready;
 pub use run::Source;

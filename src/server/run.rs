@@ -40,6 +40,8 @@ use super::admin;
 use super::admin::Admin;
 use super::build;
 use super::build::Upstreams;
+use super::bundles;
+use super::bundles::Bundles;
 use super::data_plane::DataPlane;
 use super::data_plane::Door;
 use super::data_plane::StartError;
@@ -94,7 +96,10 @@ async fn run(
     let cores = cores(&config)?;
     let proxy_metrics = proxy::Metrics::new(&registry)?;
     let mut upstreams = Upstreams::new();
-    let loaded = build::load_with(&config, cores, &proxy_metrics, &mut upstreams)?;
+    let (bundles, bundle_metrics) = (Bundles::default(), bundles::Metrics::new(&registry)?);
+    let loaded = build::load_with(&config, cores, &proxy_metrics, &mut upstreams, &bundles)?;
+    bundles.settle(true);
+    bundle_metrics.in_force(loaded.policy.digest(), loaded.revision.as_deref());
 
     // What keeps: the log first, since nothing may happen without it, then the approvals.
     let ids = Arc::new(IdSource::new(random()?));
@@ -198,6 +203,9 @@ async fn run(
         source,
         cores,
         upstreams,
+        bundles,
+        bundle_metrics,
+        bundle: config.policy.bundle.clone(),
         shared,
         gate,
         approvals: approvals.clone(),

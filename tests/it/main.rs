@@ -4,6 +4,7 @@
 
 mod audit;
 mod bodies;
+mod bundles;
 mod callers;
 mod calls;
 mod cli;
