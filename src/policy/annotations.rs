@@ -4,8 +4,84 @@
 //! `# METADATA` in it, and YAML from there on, above the rule or the package that it is about
 //! (<https://www.openpolicyagent.org/docs/policy-language#metadata>).
 
+use regorus::unstable::Source;
 use serde_json::Map;
 use serde_json::Value;
+
+use super::error::LoadError;
+
+/// One METADATA comment.
+pub(super) struct Comment {
+    /// The line of `# METADATA`, from 1.
+    pub(super) line: u32,
+    /// The line of what it is about: the next one that is not blank.
+    pub(super) about: u32,
+    yaml: String,
+}
+
+/// The METADATA comments of a file.
+pub(super) fn comments(text: &str) -> Vec<Comment> {
+    let mut found: Vec<Comment> = Vec::new();
+    // Whether the last one still grows, and whether what it is about is still to come.
+    let (mut is_open, mut is_waiting) = (false, false);
+    for (line, text) in (1..).zip(text.lines()) {
+        let comment = text.strip_prefix('#');
+        is_open &= comment.is_some();
+        if let Some(last) = found.last_mut().filter(|_| is_waiting) {
+            last.about = line;
+            is_waiting = is_open || text.trim().is_empty();
+        }
+        match comment {
+            Some(comment) if comment.trim() == "METADATA" => {
+                found.push(Comment { line, about: line, yaml: String::new() });
+                (is_open, is_waiting) = (true, true);
+            }
+            Some(comment) if is_open => {
+                let last = found.last_mut();
+                last.into_iter().for_each(|last| last.yaml.extend([comment, "\n"]));
+            }
+            Some(_) | None => {}
+        }
+    }
+    found
+}
+
+impl Comment {
+    /// What it says.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn read(&self) -> Result<Annotations, String> {
+        if self.yaml.trim().is_empty() {
+            return Ok(Annotations::default());
+        }
+        let value: Value = serde_saphyr::from_str(&self.yaml).map_err(|error| {
+            let error = error.to_string();
+            error.lines().next().unwrap_or_default().to_owned()
+        })?;
+        Annotations::read(value)
+    }
+
+    /// What is wrong with it, in its place; `text` is what [`Self::read`] says.
+    pub(super) fn error(&self, source: &Source, text: &str) -> LoadError {
+        LoadError::at(source.get_path(), source.get_contents(), self.line, 1, unreadable(text))
+    }
+
+    /// What it says under `custom.enforce`.
+    ///
+    /// # Errors
+    /// Why it cannot be read, if it seems to say something there.
+    pub(super) fn enforce(&self) -> Result<Option<String>, String> {
+        if !self.yaml.contains("enforce") {
+            return Ok(None);
+        }
+        let mut said = self.read().map_err(|text| unreadable(&text))?;
+        Ok(said.custom.remove("enforce").map(|word| match word {
+            Value::String(word) => word,
+            other => other.to_string(),
+        }))
+    }
+}
 
 /// What a METADATA comment says. Keys that are not here are kept in `all`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,26 +100,18 @@ pub struct Annotations {
     pub related: Vec<String>,
 }
 
+fn unreadable(text: &str) -> String {
+    format!("this METADATA cannot be read: {text}")
+}
+
 impl Annotations {
     /// The annotations of what stands on line `line` (from 1) of `text`; empty ones if it has none.
     ///
     /// # Errors
     /// What is wrong with them.
     pub(super) fn above(text: &str, line: u32) -> Result<Self, String> {
-        let above = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
-        let lines: Vec<&str> = text.lines().take(above).collect();
-        let block = lines.iter().rev().skip_while(|line| line.trim().is_empty());
-        let comment: Vec<&str> = block.map_while(|line| line.strip_prefix('#')).collect();
-        let Some(start) = comment.iter().position(|line| line.trim() == "METADATA") else { return Ok(Self::default()) };
-        let yaml: Vec<&str> = comment.iter().take(start).rev().copied().collect();
-        if yaml.iter().all(|line| line.trim().is_empty()) {
-            return Ok(Self::default());
-        }
-        let value: Value = serde_saphyr::from_str(&yaml.join("\n")).map_err(|error| {
-            let error = error.to_string();
-            error.lines().next().unwrap_or_default().to_owned()
-        })?;
-        Self::read(value)
+        let comment = comments(text).into_iter().find(|comment| comment.about == line);
+        comment.map_or(Ok(Self::default()), |comment| comment.read())
     }
 
     fn read(value: Value) -> Result<Self, String> {

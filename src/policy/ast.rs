@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use regorus::Value;
+use regorus::unstable::ArithOp;
 use regorus::unstable::AssignOp;
 use regorus::unstable::Expr;
 use regorus::unstable::Literal;
@@ -107,17 +108,24 @@ impl<'a> Reference<'a> {
 }
 
 /// How much a rule nests.
+#[derive(Default)]
 pub(super) struct Shape {
     /// How deep expressions and queries are nested.
     pub(super) depth: usize,
     /// How many loops there are: `some … in …`, `every`, and brackets that a variable may run through. They
     /// nest as well, wherever they stand.
     pub(super) loops: usize,
+    /// How often numbers that are not constant are multiplied, a `product` counting as
+    /// [`PRODUCT_COST`] times: each time there may be twice as many digits.
+    pub(super) multiplications: usize,
 }
+
+/// A product of as many numbers as its builtin takes.
+const PRODUCT_COST: usize = 10;
 
 /// Shows `see` all of `rule`, and returns how much it nests.
 pub(super) fn walk<'a>(rule: &'a Rule, see: &mut dyn FnMut(Seen<'a>)) -> Shape {
-    let mut walk = Walk { todo: Vec::new(), depth: 0, shape: Shape { depth: 0, loops: 0 }, see };
+    let mut walk = Walk { todo: Vec::new(), depth: 0, shape: Shape::default(), see };
     walk.rule(rule);
     while let Some((node, depth)) = walk.todo.pop() {
         walk.depth = depth;
@@ -132,7 +140,7 @@ pub(super) fn walk<'a>(rule: &'a Rule, see: &mut dyn FnMut(Seen<'a>)) -> Shape {
 
 /// Shows `see` all of one statement.
 pub(super) fn walk_statement<'a>(statement: &'a LiteralStmt, see: &mut dyn FnMut(Seen<'a>)) {
-    let mut walk = Walk { todo: Vec::new(), depth: 0, shape: Shape { depth: 0, loops: 0 }, see };
+    let mut walk = Walk { todo: Vec::new(), depth: 0, shape: Shape::default(), see };
     walk.statement(statement);
     while let Some((node, _)) = walk.todo.pop() {
         match node {
@@ -249,6 +257,9 @@ impl<'a> Walk<'a, '_> {
             Expr::Call { fcn, params, .. } => {
                 if let Some(function) = Reference::of(fcn) {
                     self.shape.loops += usize::from(function.root == Some("walk"));
+                    let grows =
+                        function.root == Some("product") && params.iter().any(|param| constant(param).is_none());
+                    self.shape.multiplications += PRODUCT_COST * usize::from(grows);
                     (self.see)(Seen::Call { function, arguments: params.len() });
                 }
                 self.brackets(fcn);
@@ -257,10 +268,13 @@ impl<'a> Walk<'a, '_> {
                 params.iter().for_each(|param| self.later(param));
             }
             Expr::UnaryExpr { expr, .. } => self.later(expr),
-            Expr::BinExpr { lhs, rhs, .. }
-            | Expr::BoolExpr { lhs, rhs, .. }
-            | Expr::ArithExpr { lhs, rhs, .. }
-            | Expr::AssignExpr { lhs, rhs, .. } => {
+            Expr::ArithExpr { op, lhs, rhs, .. } => {
+                let grows = *op == ArithOp::Mul && constant(lhs).is_none() && constant(rhs).is_none();
+                self.shape.multiplications += usize::from(grows);
+                self.later(lhs);
+                self.later(rhs);
+            }
+            Expr::BinExpr { lhs, rhs, .. } | Expr::BoolExpr { lhs, rhs, .. } | Expr::AssignExpr { lhs, rhs, .. } => {
                 self.later(lhs);
                 self.later(rhs);
             }

@@ -22,7 +22,7 @@ pub enum CatalogFormat {
 impl Inspection {
     /// The catalogue of all rules.
     pub fn catalog(&self, format: CatalogFormat) -> String {
-        let rows: Vec<Row> = Entry::all(&self.modules).iter().map(Row::of).collect();
+        let rows: Vec<Row> = self.entries().iter().map(Row::of).collect();
         let digest = self.policy.digest().to_string();
         match format {
             CatalogFormat::Markdown => markdown(&rows, &digest),
@@ -33,7 +33,7 @@ impl Inspection {
 
 /// One rule.
 struct Row {
-    kind: &'static str,
+    kind: String,
     name: String,
     place: String,
     notes: Annotations,
@@ -43,12 +43,12 @@ struct Row {
 
 impl Row {
     fn of(entry: &Entry<'_>) -> Self {
-        let constants = entry.constants.iter().filter(|(key, _)| *key != "rule");
+        let constants = entry.constants.iter().filter(|(key, _)| !matches!(key.as_str(), "rule" | "enforce"));
         let mut asks: Vec<(String, String)> = constants.map(|(key, value)| (key.clone(), words(value))).collect();
         let dynamic = entry.dynamic.iter().filter(|key| *key != "rule");
         asks.extend(dynamic.map(|key| (key.clone(), "depends on the call".to_owned())));
         Self {
-            kind: entry.kind.as_str(),
+            kind: if entry.shadow { format!("{} in shadow mode", entry.kind) } else { entry.kind.to_string() },
             name: entry.label(),
             place: format!("{}:{}", entry.file(), entry.line()),
             notes: entry.annotations(),
@@ -91,12 +91,12 @@ fn markdown(rows: &[Row], digest: &str) -> String {
     page.line(format_args!("| effect | rule | title | severity | controls |\n|---|---|---|---|---|"));
     for row in rows {
         let severity = row.notes.severity.as_deref().unwrap_or_default();
-        let cells = [row.kind, &row.name, row.title(), severity, &row.notes.controls.join(", ")].map(md);
+        let cells = [row.kind.as_str(), &row.name, row.title(), severity, &row.notes.controls.join(", ")].map(md);
         page.line(format_args!("| {} |", cells.join(" | ")));
     }
     for row in rows {
         page.line(format_args!("\n## {}\n", md(row.title())));
-        page.line(format_args!("{} rule {} in {}.", md(row.kind), md(&row.name), md(&row.place)));
+        page.line(format_args!("{} rule {} in {}.", md(&row.kind), md(&row.name), md(&row.place)));
         row.notes.description.iter().for_each(|text| page.line(format_args!("\n{}", md(text))));
         if !row.asks.is_empty() {
             page.line(format_args!(""));
@@ -129,7 +129,7 @@ fn html(rows: &[Row], digest: &str) -> String {
     for (index, row) in rows.iter().enumerate() {
         page.line(format_args!(
             "<tr><td>{}<td><a href=\"#rule-{index}\">{}</a><td>{}<td>{}<td>{}</tr>",
-            text(row.kind),
+            text(&row.kind),
             text(&row.name),
             text(row.title()),
             text(row.notes.severity.as_deref().unwrap_or_default()),
@@ -141,7 +141,7 @@ fn html(rows: &[Row], digest: &str) -> String {
         page.line(format_args!("<h2 id=\"rule-{index}\">{}</h2>", text(row.title())));
         page.line(format_args!(
             "<p>{} rule <code>{}</code> in <code>{}</code>.</p>",
-            text(row.kind),
+            text(&row.kind),
             text(&row.name),
             text(&row.place)
         ));

@@ -11,6 +11,7 @@ use super::ast;
 use super::obligations::UNNAMED;
 use super::rules;
 use super::rules::RuleKind;
+use super::shadow::Shadowed;
 
 /// One rule that adds to a set.
 pub(super) struct Entry<'a> {
@@ -23,11 +24,13 @@ pub(super) struct Entry<'a> {
     pub(super) constants: Map<String, serde_json::Value>,
     /// The names of what is not.
     pub(super) dynamic: Vec<String>,
+    /// True if it is in shadow mode, and has no effect.
+    pub(super) shadow: bool,
 }
 
 impl<'a> Entry<'a> {
     /// All of them, in the order of the source.
-    pub(super) fn all(modules: &'a [Ref<Module>]) -> Vec<Self> {
+    pub(super) fn all(modules: &'a [Ref<Module>], shadowed: &Shadowed) -> Vec<Self> {
         let mut entries = Vec::new();
         for module in modules.iter().filter(|module| !super::check::is_test(module.package.span.source.get_path())) {
             let package = ast::package(module);
@@ -49,7 +52,8 @@ impl<'a> Entry<'a> {
                         }
                     }
                 }
-                entries.push(Self { kind, module, rule, object, constants, dynamic });
+                let shadow = shadowed.has(rule);
+                entries.push(Self { kind, module, rule, object, constants, dynamic, shadow });
             }
         }
         entries

@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::ast::Path;
 use super::decide::BODY;
-use super::entries::Entry;
 use super::graph::Names;
 use super::inspection::Inspection;
 use super::projection;
@@ -39,6 +38,8 @@ pub struct RuleReads {
     pub file: String,
     /// The line, from 1.
     pub line: u32,
+    /// True if it is in shadow mode.
+    pub shadow: bool,
     /// The paths of the input that it, or what it uses, can look at, such as `input.actions`.
     pub reads: Vec<String>,
     /// True if it can look at the body or its length.
@@ -78,7 +79,7 @@ impl Inspection {
             }
         }
         let mut rules = Vec::new();
-        for entry in Entry::all(&self.modules) {
+        for entry in self.entries() {
             let paths = InputPaths::of_rule(&names, entry.module, entry.rule);
             let label = entry.label();
             for path in paths.iter() {
@@ -90,6 +91,7 @@ impl Inspection {
                 rule: label,
                 file: entry.file().to_owned(),
                 line: entry.line(),
+                shadow: entry.shadow,
                 reads: paths.iter().map(shown).collect(),
                 reads_body: BODY.iter().any(|name| paths.may_read(&["request", name])),
                 shares_decisions: projection::Projection::of(&paths).is_some(),

@@ -162,14 +162,22 @@ impl<'a> Names<'a> {
             let message = format!("{} uses itself: {}", group.name(), names.join(" uses "));
             errors.push(group.error(message).hint("a policy must end, so rules and functions cannot be recursive"));
         }
+        let hint = "use fewer functions, loops and comprehensions within one another";
+        self.too_dear(&search, nesting_max, "nest too deep", hint, errors);
+        let costs = self.groups.iter().map(Group::multiplications).collect();
+        let mut search = Search { edges: &edges, costs, state: vec![State::New; edges.len()], cycles: Vec::new() };
+        (0..edges.len()).for_each(|start| search.from(start));
+        let hint = "a number that is multiplied with itself again and again would not end; multiply with constants";
+        self.too_dear(&search, MULTIPLICATIONS_MAX, "multiply too often", hint, errors);
+    }
+
+    /// Tells of the rules that cost more than `max`, together with what they use.
+    fn too_dear(&self, search: &Search<'_>, max: usize, what: &str, hint: &str, errors: &mut Vec<LoadError>) {
         for (index, group) in self.groups.iter().enumerate() {
-            let is_within = |index: usize| search.cost(index).is_none_or(|cost| cost <= nesting_max);
-            // Whatever uses it is too deep as well, and need not be told.
-            if !is_within(index) && edges.get(index).into_iter().flatten().all(|used| is_within(*used)) {
-                let message = format!("{} and what it uses nest too deep", group.name());
-                errors.push(
-                    group.error(message).hint("use fewer functions, loops and comprehensions within one another"),
-                );
+            let is_within = |index: usize| search.cost(index).is_none_or(|cost| cost <= max);
+            // Whatever uses it is too dear as well, and need not be told.
+            if !is_within(index) && search.edges.get(index).into_iter().flatten().all(|used| is_within(*used)) {
+                errors.push(group.error(format!("{} and what it uses {what}", group.name())).hint(hint));
             }
         }
     }
@@ -211,6 +219,11 @@ impl Group<'_> {
         shapes.map(|shape| 3 + shape.depth + 4 * shape.loops).max().unwrap_or(0)
     }
 
+    /// How often numbers may be multiplied in one evaluation of it.
+    fn multiplications(&self) -> usize {
+        self.rules.iter().map(|(_, rule)| ast::walk(rule, &mut |_| {}).multiplications).max().unwrap_or(0)
+    }
+
     fn error(&self, message: String) -> LoadError {
         match self.rules.first() {
             Some((_, rule)) => ast::error_at(rule.span(), message),
@@ -218,6 +231,10 @@ impl Group<'_> {
         }
     }
 }
+
+/// The most multiplications of numbers that are not constant, in a row. Twelve make 1.6 million
+/// digits of the longest number that an agent can send, which is a matter of a second.
+const MULTIPLICATIONS_MAX: usize = 12;
 
 #[derive(Clone, Copy)]
 enum State {

@@ -7,17 +7,20 @@ use regorus::unstable::Ref;
 
 use super::check;
 use super::decide::Policy;
+use super::entries::Entry;
 use super::error::LoadErrors;
 use super::load;
 use super::load::Source;
 use super::settings::Settings;
+use super::shadow::Shadowed;
 
 /// A policy together with its source.
 pub struct Inspection {
     pub(super) policy: Policy,
-    /// Prepared, with exactly the rules of the source.
+    /// Prepared, with rules in shadow mode where no other sees them.
     pub(super) engine: Engine,
     pub(super) modules: Vec<Ref<Module>>,
+    pub(super) shadowed: Shadowed,
     pub(super) data: Vec<Source>,
     pub(super) settings: Settings,
 }
@@ -33,10 +36,15 @@ impl Inspection {
         rego.sort_by(|a, b| a.path.cmp(&b.path));
         let mut sorted: Vec<&Source> = data.iter().collect();
         sorted.sort_by(|a, b| a.path.cmp(&b.path));
-        let mut loaded = load::compile(&rego, &sorted, &settings.limits)?;
-        load::set_timer(&mut loaded.engine, settings.evaluation_max);
+        let modules = load::compile(&rego, &sorted, &settings.limits)?.modules;
+        let shadowed = Shadowed::find(&modules, &mut Vec::new());
         let data = sorted.into_iter().cloned().collect();
-        Ok(Self { policy, engine: loaded.engine, modules: loaded.modules, data, settings })
+        Ok(Self { engine: policy.engine.clone(), policy, modules, shadowed, data, settings })
+    }
+
+    /// The rules that add to `deny`, `hold` and `allow`.
+    pub(super) fn entries(&self) -> Vec<Entry<'_>> {
+        Entry::all(&self.modules, &self.shadowed)
     }
 
     /// The policy itself.

@@ -1,12 +1,13 @@
 //! Rego policies: read, checked and prepared once, then asked about each call.
 //!
 //! A policy is a set of Rego files in package `holdpoint` that add to the sets `deny`, `hold` and
-//! `allow`, and JSON files that they may look things up in (DESIGN 4). [`Policy::load`] refuses
+//! `allow`, and data files that they may look things up in (DESIGN 4). [`Policy::load`] refuses
 //! whatever could only fail, or never end, in the middle of a call; [`Policy::decide`] answers for
 //! one call and turns every doubt into an error, never into an allow.
 //! Does not own where the files come from (`server`), who may review (`approval`) or what a caller
 //! is told about an error (`gate`). Pure: no IO, and the caller brings `now`.
 
+pub mod bundle;
 pub mod runner;
 
 mod annotations;
@@ -16,6 +17,7 @@ mod cache;
 mod catalog;
 mod check;
 mod coverage;
+mod data;
 mod decide;
 mod entries;
 mod error;
@@ -40,7 +42,9 @@ mod render;
 mod rules;
 mod schema;
 mod settings;
+mod shadow;
 mod trace;
+mod values;
 
 pub use annotations::Annotations;
 pub use catalog::CatalogFormat;

@@ -60,13 +60,14 @@ impl Inspection {
     pub fn candidate(&self, unknown: &[&[&str]]) -> Candidate<'_> {
         let names = Names::of(&self.modules);
         let is_known = |paths: &InputPaths| !unknown.iter().any(|part| paths.may_read(part) || paths.names(part));
-        let all = InputPaths::of(&self.modules);
+        // What rules in shadow mode look at changes no answer.
+        let all = InputPaths::of(&self.modules, |rule| !self.shadowed.has(rule));
         let reads = all
             .iter()
             .filter(|read| unknown.iter().any(|part| read.iter().zip(part.iter()).all(|(read, name)| read == name)));
         let unknown_reads = reads.map(explain::shown).collect();
-        let rules =
-            Entry::all(&self.modules).iter().filter_map(|entry| self.prepare(entry, &names, &is_known)).collect();
+        let acting = self.entries().into_iter().filter(|entry| !entry.shadow);
+        let rules = acting.filter_map(|entry| self.prepare(&entry, &names, &is_known)).collect();
         Candidate { inspection: self, rules, unknown: unknown_reads }
     }
 

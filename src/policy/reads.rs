@@ -23,12 +23,12 @@ use super::graph::Scope;
 pub struct InputPaths(BTreeSet<Path>);
 
 impl InputPaths {
-    /// Finds the paths that `modules` read.
-    pub(super) fn of(modules: &[Ref<Module>]) -> Self {
+    /// Finds the paths that those rules of `modules` read that `counts` says.
+    pub(super) fn of(modules: &[Ref<Module>], counts: impl Fn(&Rule) -> bool) -> Self {
         let mut paths = BTreeSet::new();
         for module in modules {
             let scope = Scope::of(module);
-            for rule in &module.policy {
+            for rule in module.policy.iter().filter(|rule| counts(rule)) {
                 add(&scope, rule, &mut paths);
             }
         }

@@ -30,6 +30,8 @@ pub struct RuleTrace {
     pub file: String,
     /// The line, from 1.
     pub line: u32,
+    /// True if it is in shadow mode: whatever becomes of it has no effect.
+    pub shadow: bool,
     /// What became of it.
     #[serde(flatten)]
     pub outcome: RuleOutcome,
@@ -81,10 +83,11 @@ impl Inspection {
                 rule: entry.label(),
                 file: entry.file().to_owned(),
                 line: entry.line(),
+                shadow: entry.shadow,
                 outcome: outcome(&bench, entry.rule, entry.object),
             }
         };
-        Entry::all(&self.modules).into_iter().map(trace).collect()
+        self.entries().into_iter().map(trace).collect()
     }
 }
 

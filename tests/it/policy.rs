@@ -196,3 +196,55 @@ async fn eval_tells_of_the_call_of_an_approval_and_replay_of_all_calls() {
     assert_eq!(report["changes"][0]["examples"][0]["unrecorded"][0], "input.request.body.n");
     world.verify();
 }
+
+/// An Ed25519 key pair as `openssl genpkey` and `openssl pkey -pubout` write it (RFC 8410 §10.3).
+const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
+const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+
+#[test]
+fn a_bundle_is_built_signed_and_verified_and_any_change_is_seen() {
+    let rules = "package holdpoint\nallow contains {\"rule\": \"a\"} if data.switches.opened\n";
+    let policy = folder(&[("a.rego", rules), ("a_test.rego", "package holdpoint_test\ntest_a if true\n")]);
+    std::fs::create_dir(policy.path().join("switches")).unwrap();
+    std::fs::write(policy.path().join("switches/data.yaml"), "opened: true\n").unwrap();
+    let keys = folder(&[("private.pem", PRIVATE), ("public.pem", PUBLIC)]);
+    let (private, public) = (keys.path().join("private.pem"), keys.path().join("public.pem"));
+    let bundle = keys.path().join("b.tar.gz");
+    let (at, to, private, public) = (text(policy.path()), text(&bundle), text(&private), text(&public));
+    let verify = || run(&["bundle", "verify", to, "--public-key", public, "-o", "json"], &[]);
+
+    let (code, out, err) = run(&["bundle", "build", at, to, "--revision", "v1"], &[]);
+    assert!(code == 0 && out.contains("1 rules, not signed"), "{out}{err}");
+    let (code, _, err) = verify();
+    assert!(code == 1 && err.contains("has to be signed"), "{err}");
+    let (code, _, err) = run(&["bundle", "sign", to, "--key", private], &[]);
+    assert_eq!(code, 0, "{err}");
+    let (code, out, err) = verify();
+    let said = json(&out);
+    assert_eq!((code, &said["revision"], &said["rules"]), (0, &"v1".into(), &1.into()), "{err}");
+    // The proxy says the same digest for the folder, without its tests.
+    assert_eq!(json(&run(&["check", at, "-o", "json"], &[]).1)["digest"], said["digest"]);
+
+    // The same files give the same bundle, signed at once or later.
+    let signed = std::fs::read(&bundle).unwrap();
+    assert_eq!(run(&["bundle", "build", at, to, "--revision", "v1", "--key", private], &[]).0, 0);
+    assert_eq!(std::fs::read(&bundle).unwrap(), signed);
+    let other = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=\n-----END PUBLIC KEY-----\n";
+    std::fs::write(keys.path().join("other.pem"), other).unwrap();
+    let (code, _, err) = run(&["bundle", "verify", to, "--public-key", text(&keys.path().join("other.pem"))], &[]);
+    assert!(code == 1 && err.contains("does not verify"), "{err}");
+    std::fs::write(&bundle, &signed[..signed.len() / 2]).unwrap();
+    assert_eq!(verify().0, 1);
+    assert_eq!(run(&["bundle", "sign", to, "--key", private], &[]).0, 1, "half a bundle is none");
+    assert_eq!(run(&["bundle", "sign", to, "--key", public], &[]).0, 1, "a public key signs nothing");
+
+    // What cannot be used is not packed, and what was there stays.
+    std::fs::write(policy.path().join("b.rego"), "package holdpoint\nallow contains {").unwrap();
+    let (code, _, err) = run(&["bundle", "build", at, to], &[]);
+    assert!(code == 1 && err.contains("nothing was written") && err.contains("b.rego:2"), "{err}");
+    std::fs::remove_file(policy.path().join("b.rego")).unwrap();
+    std::fs::write(policy.path().join("limits.json"), "{}").unwrap();
+    let (code, _, err) = run(&["bundle", "build", at, to], &[]);
+    assert!(code == 1 && err.contains("`limits.json` is not a file of a bundle"), "{err}");
+    assert_eq!(std::fs::read(&bundle).unwrap(), signed[..signed.len() / 2]);
+}

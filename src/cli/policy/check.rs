@@ -86,7 +86,8 @@ fn summary(inspection: &Inspection, warnings: usize) -> std::io::Result<()> {
 /// One set of rules decides on all routes, so what holds for one rule holds for all calls.
 fn explain(explanation: &Explanation) -> std::io::Result<()> {
     for rule in &explanation.rules {
-        out::line(format!("\n{} {} ({}:{})", rule.kind, rule.rule, rule.file, rule.line))?;
+        let mode = if rule.shadow { ", in shadow mode" } else { "" };
+        out::line(format!("\n{} {} ({}:{}{mode})", rule.kind, rule.rule, rule.file, rule.line))?;
         let reads = if rule.reads.is_empty() { "nothing of the input".to_owned() } else { rule.reads.join(", ") };
         out::line(format!("  depends on: {reads}"))?;
         out::line(format!("  body: {}", if rule.reads_body { "has to be read" } else { "not needed" }))?;

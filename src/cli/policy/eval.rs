@@ -131,6 +131,10 @@ fn of_approval(detail: &Detail, policy: &Policy) -> anyhow::Result<(Value, Vec<S
     if !detail.body.inline && policy.reads().may_read(&["request", "body"]) {
         notes.push("the body is too long to be shown with the approval, and a rule can look at it".to_owned());
     }
+    if !detail.request.redacted.is_empty() {
+        let hidden = detail.request.redacted.join("`, `");
+        notes.push(format!("`{hidden}` of the request is redacted, and what stands there instead is evaluated"));
+    }
     if policy.digest().to_string() != detail.policy {
         notes.push("this is not the policy that held the call".to_owned());
     }
@@ -261,7 +265,8 @@ fn is_empty(value: &Value) -> bool {
 }
 
 fn rule(trace: &RuleTrace) -> std::io::Result<()> {
-    let place = format!("{} {} ({}:{})", trace.kind, trace.rule, trace.file, trace.line);
+    let mode = if trace.shadow { ", in shadow mode" } else { "" };
+    let place = format!("{} {} ({}:{}{mode})", trace.kind, trace.rule, trace.file, trace.line);
     match &trace.outcome {
         RuleOutcome::Fired { .. } => out::line(format!("applies  {place}")),
         RuleOutcome::Failed { error } => out::line(format!("FAILS    {place}: {}", one_line(error))),

@@ -1,5 +1,6 @@
 //! `holdpoint policy`: one file for each command, thin over `policy`, which does no IO.
 
+mod bundle;
 mod check;
 mod docs;
 mod eval;
@@ -38,6 +39,9 @@ pub(super) enum PolicyCommand {
     Docs(docs::DocsArgs),
     /// Begin a policy, with tests, from one that is known to be good
     New(new::NewArgs),
+    /// Pack policies into one file, sign it, verify it
+    #[command(subcommand)]
+    Bundle(bundle::BundleCommand),
 }
 
 /// How to show a result.
@@ -59,5 +63,6 @@ pub(super) fn run(command: &PolicyCommand, terminal: &approvals::Terminal) -> an
         PolicyCommand::Replay(args) => replay::run(args),
         PolicyCommand::Docs(args) => docs::run(args),
         PolicyCommand::New(args) => new::run(args),
+        PolicyCommand::Bundle(command) => bundle::run(command),
     }
 }

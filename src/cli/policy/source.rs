@@ -54,17 +54,31 @@ impl ConfigArg {
             (Some(file), None) => Some(Config::read(file).with_context(hint)?),
             (file, _) => file.map(Config::read).transpose()?,
         };
-        let path = path.or(config.as_ref().map(|config| config.policy.path.as_path())).with_context(hint)?;
-        let files = PolicyFiles::read(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
-        let settings = match &config {
-            Some(config) => server::policy_settings(config),
-            None => {
-                out::note("note: without `--config`, any reviewer group and any credential is taken for known")?;
-                Settings::without_configuration()
+        let files = match (path, &config) {
+            (Some(path), _) => {
+                PolicyFiles::read(path).with_context(|| format!("`{}` cannot be read", path.display()))?
             }
+            (None, Some(config)) => server::policy_files(config)?,
+            (None, None) => anyhow::bail!(hint()),
         };
-        Ok(Found { files, settings, config })
+        Ok(Found { files, settings: settings(config.as_ref())?, config })
     }
+
+    /// What the configuration says about policies, for those that are not named by it.
+    ///
+    /// # Errors
+    /// If the configuration has a mistake.
+    pub(super) fn settings(&self) -> anyhow::Result<Settings> {
+        settings(self.config.as_deref().map(Config::read).transpose()?.as_ref())
+    }
+}
+
+fn settings(config: Option<&Config>) -> anyhow::Result<Settings> {
+    if let Some(config) = config {
+        return Ok(server::policy_settings(config));
+    }
+    out::note("note: without `--config`, any reviewer group and any credential is taken for known")?;
+    Ok(Settings::without_configuration())
 }
 
 impl Which {

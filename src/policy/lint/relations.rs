@@ -23,7 +23,7 @@ use crate::policy::rules::RuleKind;
 
 /// Looks at all rules together.
 pub(super) fn check(inspection: &Inspection, findings: &mut Vec<Finding>) {
-    let entries = Entry::all(&inspection.modules);
+    let entries = inspection.entries();
     let names = Names::of(&inspection.modules);
     conflicts(&entries, findings);
     shadowed(&entries, findings);
@@ -38,7 +38,8 @@ pub(super) fn check(inspection: &Inspection, findings: &mut Vec<Finding>) {
 /// or a document which one it was.
 fn conflicts(entries: &[Entry<'_>], findings: &mut Vec<Finding>) {
     let mut seen: BTreeMap<(RuleKind, &str), &Entry<'_>> = BTreeMap::new();
-    for entry in entries {
+    // One in shadow mode may well be what another is to become.
+    for entry in entries.iter().filter(|entry| !entry.shadow) {
         let Some(name) = entry.name().filter(|_| entry.constants.contains_key("rule")) else { continue };
         let Some(first) = seen.get(&(entry.kind, name)) else {
             seen.insert((entry.kind, name), entry);
@@ -79,11 +80,12 @@ fn shadowed(entries: &[Entry<'_>], findings: &mut Vec<Finding>) {
         let is_true = |query: &Query| query.stmts.iter().all(is_true);
         let is_whole = entry.dynamic.is_empty() && matches!(entry.object, Some(Expr::Object { .. }));
         entry.kind == RuleKind::Deny
+            && !entry.shadow
             && is_whole
             && (bodies.is_empty() || bodies.iter().any(|body| is_true(&body.query)))
     });
     let Some(deny) = unconditional else { return };
-    for entry in entries.iter().filter(|entry| entry.kind != RuleKind::Deny) {
+    for entry in entries.iter().filter(|entry| entry.kind != RuleKind::Deny && !entry.shadow) {
         let message = format!(
             "this {} never matters: `{}` in {}:{} denies every call",
             entry.kind,

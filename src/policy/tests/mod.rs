@@ -13,6 +13,7 @@ mod obligations;
 mod properties;
 mod runaway;
 mod running;
+mod shadow;
 mod starter;
 
 use std::collections::BTreeMap;
