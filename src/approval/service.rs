@@ -427,7 +427,7 @@ impl Approvals {
         let over = async {
             let mut notices = self.subscribe();
             loop {
-                let approval = self.get(id).await?.ok_or(ApprovalError::NotFound(id))?;
+                let approval = self.told(id).await?.ok_or(ApprovalError::NotFound(id))?;
                 if !matches!(approval.state, State::Forwarding { .. }) {
                     return Ok(approval);
                 }
@@ -439,7 +439,7 @@ impl Approvals {
             None => over.await,
             Some(patience) => match tokio::time::timeout(patience, over).await {
                 Ok(approval) => approval,
-                Err(_) => self.get(id).await?.ok_or(ApprovalError::NotFound(id)),
+                Err(_) => self.told(id).await?.ok_or(ApprovalError::NotFound(id)),
             },
         }
     }
