@@ -139,12 +139,17 @@ impl Gate {
     ///
     /// # Errors
     /// A refusal for the caller. It has been recorded.
-    pub async fn admit(self: &Arc<Self>, mut call: Call, body: &mut impl BodySource) -> Result<Admission, Refusal> {
+    pub async fn admit(
+        self: &Arc<Self>,
+        mut call: Box<Call>,
+        body: &mut impl BodySource,
+    ) -> Result<Admission, Refusal> {
         let policy = self.policy.load_full();
         if !body.is_present() {
             set_body(&mut call, Body::Absent);
         } else if policy.reads_body() {
-            let read = self.inspect(&call, body).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
+            let read =
+                Box::pin(self.inspect(&call, body)).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
             set_body(&mut call, read);
         }
         let decision = self.decide(&policy, &call)?;

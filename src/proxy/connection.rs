@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioExecutor;
@@ -15,6 +14,7 @@ use tokio::io::AsyncWrite;
 use crate::wire::Arrival;
 
 use super::http;
+use super::http1;
 use super::listener::Core;
 
 /// Limits of each connection of an agent.
@@ -51,28 +51,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let arrival = Arc::new(arrival);
-    let (shared, index) = (Arc::clone(&core.shared), core.index);
-    let service = service_fn(move |request| http::handle(Arc::clone(&shared), index, Arc::clone(&arrival), request));
-    let io = TokioIo::new(stream);
-    let limits = &core.limits;
     let served = match version {
-        Version::Http1 => {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(limits.header_timeout)
-                .max_buf_size(limits.header_bytes_max.max(HTTP1_BUFFER_MIN))
-                .serve_connection(io, service)
-                .with_upgrades();
-            let mut connection = std::pin::pin!(connection);
-            tokio::select! {
-                served = connection.as_mut() => served,
-                () = core.drain.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            }
-        }
+        Version::Http1 => http1::serve(core, stream, arrival).await,
         Version::Http2 => {
+            let (shared, index) = (Arc::clone(&core.shared), core.index);
+            let service = service_fn(move |request| {
+                http::handle(Arc::clone(&shared), index, Arc::clone(&arrival), None, request)
+            });
+            let limits = &core.limits;
             let connection = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(limits.streams_max)
@@ -83,8 +69,8 @@ where
                 .keep_alive_timeout(KEEP_ALIVE_WITHIN)
                 .initial_stream_window_size(HTTP2_STREAM_WINDOW)
                 .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
-                .serve_connection(io, service);
-            let mut connection = std::pin::pin!(connection);
+                .serve_connection(TokioIo::new(stream), service);
+            let mut connection = Box::pin(connection);
             tokio::select! {
                 served = connection.as_mut() => served,
                 () = core.drain.cancelled() => {
@@ -99,9 +85,6 @@ where
         tracing::debug!(%error, "a connection ended");
     }
 }
-
-/// What hyper asks for at least.
-const HTTP1_BUFFER_MIN: usize = 8_192;
 
 /// A held caller must answer a PING, or it is thought to be gone.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(30);

@@ -11,9 +11,11 @@ mod tls;
 mod answer;
 mod connection;
 mod http;
+mod http1;
 mod own;
 mod payload;
 mod readback;
+mod rewind;
 mod sse;
 
 mod route;

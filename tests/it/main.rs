@@ -11,6 +11,7 @@ mod crashes;
 mod demo;
 mod encodings;
 mod forwarding;
+mod held_connections;
 mod http2;
 mod ingress;
 mod limits;
