@@ -161,7 +161,7 @@ impl Gate {
             }
             Effect::Deny(_) | Effect::NoMatch => Err(self.deny(&call, &decision)),
             // The rest is boxed, so that calls that are not held do not carry its size.
-            Effect::Hold(_) => Box::pin(self.hold(call, decision, body)).await,
+            Effect::Hold(_) => Box::pin(self.hold(call, &decision, body)).await,
         }
     }
 

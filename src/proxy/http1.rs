@@ -51,7 +51,8 @@ where
     let flushed = Flushed::default();
     let desk = Arc::new(Desk { flushed: flushed.clone(), ..Desk::default() });
     let mut stream = Rewind::new(stream, flushed);
-    while let Some((back, unread)) = talk(core, stream, &desk, &arrival).await? {
+    // Boxed, so that what hyper needs is given back while the call is held.
+    while let Some((back, unread)) = Box::pin(talk(core, stream, &desk, &arrival)).await? {
         stream = back;
         let Some((head, unread)) = wait(&mut stream, unread, &desk).await else { break };
         stream.rewind([head.as_bytes(), &unread].concat().into());
@@ -77,25 +78,23 @@ where
         });
         Answering(Arc::clone(&at))
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(core.limits.header_timeout)
         .max_buf_size(core.limits.header_bytes_max.max(BUFFER_MIN))
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    // Boxed, so that its place is given back while the call is held.
-    let mut connection = Box::new(connection);
     let mut drain = std::pin::pin!(core.drain.cancelled());
     let mut draining = false;
     let ended = poll_fn(|context| {
         // First, so that a drain finds an answer that is there already on its way.
-        if let Poll::Ready(ended) = Pin::new(&mut *connection).poll(context) {
+        if let Poll::Ready(ended) = Pin::new(&mut connection).poll(context) {
             return Poll::Ready(Some(ended));
         }
         if !draining && drain.as_mut().poll(context).is_ready() {
             draining = true;
-            Pin::new(&mut *connection).graceful_shutdown();
-            if let Poll::Ready(ended) = Pin::new(&mut *connection).poll(context) {
+            Pin::new(&mut connection).graceful_shutdown();
+            if let Poll::Ready(ended) = Pin::new(&mut connection).poll(context) {
                 return Poll::Ready(Some(ended));
             }
         }
@@ -104,7 +103,10 @@ where
     .await;
     match ended {
         Some(ended) => ended.map(|()| None),
-        None => Ok(connection.into_parts().map(|parts| (parts.io.into_inner(), parts.read_buf))),
+        // A copy of what was read: it is a slice of hyper's buffer.
+        None => {
+            Ok(connection.into_parts().map(|parts| (parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf))))
+        }
     }
 }
 
@@ -113,12 +115,10 @@ where
 ///
 /// Nothing more is read once there is something ahead, so that an agent cannot make us keep its
 /// next requests; that it hangs up is seen only after those have been read. hyper does the same.
-async fn wait<S>(stream: &mut Rewind<S>, unread: Bytes, desk: &Desk) -> Option<(String, Bytes)>
+async fn wait<S>(stream: &mut Rewind<S>, mut unread: Bytes, desk: &Desk) -> Option<(String, Bytes)>
 where
     S: AsyncRead + Unpin,
 {
-    // A copy: the bytes may be a slice of a large buffer.
-    let mut unread = Bytes::copy_from_slice(&unread);
     poll_fn(|context| {
         if let Poll::Ready(head) = desk.poll_call(context) {
             return Poll::Ready(Some((head, std::mem::take(&mut unread))));
