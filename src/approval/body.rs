@@ -94,19 +94,26 @@ impl Approvals {
         Ok(Some(ReviewBody { approvals: self.clone(), id, bytes, sha256, rest }))
     }
 
-    /// Nobody approves what they cannot have read.
+    /// Nobody approves what they cannot have read: the whole body must be there, and be the one that
+    /// was held. A long one is read through, since it can be altered where it is kept.
     pub(super) async fn check_readable(&self, id: ApprovalId) -> Result<(), ApprovalError> {
         let Some(approval) = self.0.store.read(id).await?.filter(|approval| approval.state.is_open()) else {
             // The reason why it cannot be approved is another one.
             return Ok(());
         };
-        let Some(request) = self.0.store.request(approval.id).await? else { return Err(ApprovalError::BodyGone(id)) };
-        if self.is_complete(id, &request).await? {
-            return Ok(());
+        let read = self.read_through(approval.id).await;
+        if !matches!(read, Err(ApprovalError::BodyGone(_))) {
+            return read;
         }
         // Settled meanwhile, or lost.
         let settled = self.0.store.read(id).await?.is_some_and(|approval| approval.state.is_over());
-        if settled { Ok(()) } else { Err(ApprovalError::BodyGone(id)) }
+        if settled { Ok(()) } else { read }
+    }
+
+    async fn read_through(&self, id: ApprovalId) -> Result<(), ApprovalError> {
+        let mut body = self.body(id).await?.ok_or(ApprovalError::BodyGone(id))?;
+        while body.next_piece().await?.is_some() {}
+        Ok(())
     }
 }
 

@@ -95,6 +95,11 @@ pub(super) fn settings() -> Settings {
     }
 }
 
+/// The hash of the bytes that run.
+pub(super) fn exact() -> Sha256 {
+    Sha256::of(b"the bytes that run")
+}
+
 /// The ids that tests draw.
 pub(super) struct Ids(pub(super) IdSource);
 

@@ -79,7 +79,7 @@ impl Waiters {
 
 impl Hub {
     /// Waits for `id`, whose record has the version `since`, on behalf of `call`. An approval has one
-    /// waiter; a later one takes its place.
+    /// waiter; whoever came to a later version takes its place, in whatever order they get here.
     pub(super) fn register(
         &self,
         id: ApprovalId,
@@ -92,7 +92,7 @@ impl Hub {
         if waiters.draining {
             // The receiver is ours and waits, so this cannot fail.
             let _ = wake.send(Wake::Draining);
-        } else {
+        } else if waiters.by_approval.get(&id).is_none_or(|waiter| waiter.since < since) {
             waiters.insert(id, Waiter { call, digest, since, wake });
         }
         woken
@@ -190,5 +190,30 @@ pub(super) fn concerns_waiter(approval: &Approval) -> bool {
         | State::Lapsed { .. } => true,
         // These are the doing of the caller itself.
         State::Forwarding { .. } | State::Completed { .. } | State::Failed { .. } | State::Unknown { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::approval::fixtures;
+    use crate::approval::fixtures::Ids;
+    use crate::approval::fixtures::people;
+
+    /// Two attempts take each other's place in the store, and get here the other way round.
+    #[test]
+    fn the_one_that_the_record_names_waits_whoever_gets_here_last() {
+        let (ids, hub) = (Ids::new(), Hub::default());
+        let call = fixtures::call(&ids, "deploy-bot", "export");
+        let (mut approval, _) = fixtures::record(&ids, &call, "owners=1", &people("owners: ana", &[]));
+        let (id, digest) = (approval.id, approval.digest);
+        let later = hub.register(id, ids.call(), digest, 3);
+        let earlier = hub.register(id, ids.call(), digest, 2);
+        assert!(matches!(earlier.now_or_never(), Some(Err(_))), "the place is taken");
+        (approval.version, approval.state) = (4, State::Expired { at: approval.expires });
+        hub.tell(&Arc::new(approval));
+        assert!(matches!(later.now_or_never(), Some(Ok(Wake::Changed(_)))));
     }
 }

@@ -247,7 +247,7 @@ impl Approvals {
     }
 
     /// Holds a call: stores its approval, or joins the one that the call belongs to
-    /// ([`super::retry`]). Reviewers hear of it once it is in the audit log.
+    /// (`approval::retry`). Reviewers hear of it once it is in the audit log.
     ///
     /// # Errors
     /// [`ApprovalError::NoReviewer`], [`ApprovalError::TooManyPending`], and those of the store
@@ -258,21 +258,23 @@ impl Approvals {
         let id = ApprovalId::new(&self.0.ids, now);
         let settings = self.0.settings.load_full();
         let people = self.people();
-        let (call, body) = (new.call.id, new::long_body(new.call));
+        let (call, body, exact) = (new.call.id, new::long_body(new.call), new.call.exact_sha256());
+        let (digest, attempt, named) = (new.digest, new.call.attempt.clone(), new.call.resumes);
+        let (approval, request) = new.record(id, now, &settings, &people);
         let sought = Sought {
-            principal: new.call.principal.id.clone(),
-            digest: new.digest,
-            attempt: new.call.attempt.clone(),
-            named: new.call.resumes,
+            principal: approval.principal.id.clone(),
+            closure: approval.closure.clone(),
+            digest,
+            attempt,
+            named,
             now,
             denied_for: settings.denied_for,
             replay_for: settings.replay_for,
         };
-        let (approval, request) = new.record(id, now, &settings, &people);
         approval.can_ever_be_approved(&people)?;
         let reason = approval.reason.clone();
         let service = self.clone();
-        let step = self.step(approval, &[Happened::Created])?;
+        let step = self.step(approval, &[Happened::Created(exact)])?;
         let opening = move || Opening {
             step: step.clone(),
             request: request.clone(),
@@ -307,7 +309,9 @@ impl Approvals {
             Relation::Repeats => self.check_seal(current).map(|()| Related::Repeats),
             Relation::Joins => {
                 let command = Command::Join { call, instead_of: current.caller, reason: reason.cloned() };
-                self.act(current, command).map(|step| Related::Joins(Box::new(step)))
+                let joins = Related::Joins(Box::new(self.act(current, command)?));
+                // Asked of a record that is known to be ours.
+                Ok(if sought.is_by_those_behind(current) { joins } else { Related::Stranger })
             }
         }
     }

@@ -14,6 +14,7 @@ use crate::model::Decision;
 use crate::model::DecisionId;
 use crate::model::Effect;
 use crate::model::Message;
+use crate::model::Principal;
 use crate::model::Refusal;
 use crate::model::RefusalCode;
 
@@ -78,12 +79,19 @@ impl Admitted {
         }
     }
 
+    /// It cannot be sent after all, and here is why. The log hears of it.
+    pub fn refused(self, refusal: Refusal) -> Refusal {
+        self.gate.note_refused(&self.call, &refusal);
+        refusal
+    }
+
     /// The last step, to be taken immediately before the first byte is sent. For an approved call
-    /// it claims the one run; dropping the future gives it back.
+    /// it claims the one run; dropping the future gives it back. `caller` is the principal as it is
+    /// known now.
     ///
     /// # Errors
     /// A refusal if the approval was revoked or lapsed meanwhile, or cannot be claimed.
-    pub async fn permit(self) -> Result<Permitted, Refusal> {
+    pub async fn permit(self, caller: &Principal) -> Result<Permitted, Refusal> {
         let Self { gate, call, decision, approved } = self;
         let run = match approved {
             None => None,
@@ -93,7 +101,9 @@ impl Admitted {
                     tracing::error!(call.id = %call.id, approval.id = %approval.id, "the call is not the one approved");
                     return Err(Refusal::new(RefusalCode::Internal, "the call is not the one that was approved"));
                 }
-                Some(Box::pin(hold.claim()).await.map_err(|error| refuse::not_claimed(approval.id, &error))?)
+                let claimed = Box::pin(hold.claim(call.exact_sha256(), caller)).await;
+                let refused = |error| refuse::not_claimed(approval.id, &error);
+                Some(claimed.map_err(refused).inspect_err(|refusal| gate.note_refused(&call, refusal))?)
             }
         };
         let Message::Http(request) = &call.message;

@@ -183,6 +183,8 @@ pub(super) fn not_claimed(id: ApprovalId, error: &ApprovalError) -> Refusal {
     tracing::warn!(approval.id = %id, %error, "an approved call cannot be run");
     match error {
         ApprovalError::Store(_) | ApprovalError::Audit(_) => not_held(error).about(id),
+        // Another attempt at the same call has taken the place of this one.
+        ApprovalError::NotClaimable { state: "approved" | "forwarding" | "completed", .. } => still_pending(id),
         _ => Refusal::new(RefusalCode::ApprovalWithdrawn, format!("{error}. Nothing was sent.")).about(id),
     }
 }

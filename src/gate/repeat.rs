@@ -72,7 +72,8 @@ impl Gate {
         patience: Option<Duration>,
     ) -> Result<Option<Arc<Kept>>, Refusal> {
         if matches!(before.state, State::Forwarding { .. }) {
-            before = self.approvals.after_run(before.id, patience).await.map_err(|error| refuse::not_held(&error))?;
+            before =
+                self.approvals.after_run(before.id, patience).await.map_err(|error| self.not_held_because(&error))?;
         }
         if before.state.is_open() {
             return Ok(None);
@@ -82,11 +83,8 @@ impl Gate {
             return Err(told());
         }
         let kept = self.replays.kept(before.id);
-        let kept = match patience {
-            Some(patience) => tokio::time::timeout(patience, kept).await.ok().flatten(),
-            None => kept.await,
-        };
-        let kept = kept.ok_or_else(told)?;
+        let patience = patience.unwrap_or(ANSWER_MAX).min(ANSWER_MAX);
+        let kept = tokio::time::timeout(patience, kept).await.ok().flatten().ok_or_else(told)?;
         self.record_replayed(call, decision, before.id).await?;
         tracing::info!(call.id = %call.id, approval.id = %before.id, principal.id = %call.principal.id,
             "a retry is given the answer that its call had");
@@ -98,6 +96,10 @@ impl Gate {
         self.replays.begin(id, self.settings.load().replay_for)
     }
 }
+
+/// How long the rest of an answer may take that the caller before has begun to get. Somebody who
+/// reads it slowly must not keep its own retry waiting for ever.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
 
 /// How often a run may be given back under a call that waits for its end.
 const GIVEN_BACK_MAX: usize = 8;

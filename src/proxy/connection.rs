@@ -13,9 +13,11 @@ use tokio::io::AsyncWrite;
 
 use crate::wire::Arrival;
 
+use super::drain;
 use super::http;
 use super::http1;
 use super::listener::Core;
+use super::sse::HeldFlag;
 
 /// Limits of each connection of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +57,10 @@ where
         Version::Http1 => http1::serve(core, stream, arrival).await,
         Version::Http2 => {
             let (shared, index) = (Arc::clone(&core.shared), core.index);
+            // hyper sees the end of the connection itself, whatever waits on it.
+            let held = HeldFlag::default();
             let service = service_fn(move |request| {
-                http::handle(Arc::clone(&shared), index, Arc::clone(&arrival), None, request)
+                http::handle(Arc::clone(&shared), index, Arc::clone(&arrival), request, held.clone())
             });
             let limits = &core.limits;
             let connection = http2::Builder::new(TokioExecutor::new())
@@ -73,7 +77,7 @@ where
             let mut connection = Box::pin(connection);
             tokio::select! {
                 served = connection.as_mut() => served,
-                () = core.drain.cancelled() => {
+                () = drain::unused(&core.drain) => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }

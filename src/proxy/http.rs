@@ -51,6 +51,7 @@ use super::route::Route;
 use super::route::Routes;
 use super::sse;
 use super::sse::HeldFlag;
+use super::upstream::Dedicated;
 use super::upstream::Onward;
 
 /// What the configuration says of routes, keys and credentials; replaced as a whole.
@@ -85,15 +86,15 @@ pub struct Shared {
     pub limits: Limits,
 }
 
-/// Answers one request, whatever happens to it. `held` says meanwhile whether its call is being held.
+/// Answers one request, whatever happens to it. `watched` is set once its call is held.
 ///
 /// Reads the head before there is a future, so that a call that waits carries the call and no head.
 pub(super) fn handle(
     shared: Arc<Shared>,
     core: usize,
     arrival: Arc<Arrival>,
-    held: Option<HeldFlag>,
     request: Request<Incoming>,
+    watched: HeldFlag,
 ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + Send + 'static {
     let started = Instant::now();
     let received = shared.clock.now();
@@ -101,7 +102,7 @@ pub(super) fn handle(
     let method = shared.metrics.method(request.method());
     let http1 = request.version() < http::Version::HTTP_2;
     let exchange = Exchange { shared, core, arrival, id, received };
-    let asked = exchange.ask(request, held);
+    let asked = exchange.ask(request, watched);
     async move {
         let (route, answered) = match asked {
             Ok(Asked::Own(answer)) => (None, answer.await),
@@ -135,6 +136,7 @@ enum Asked {
 
 struct AskedCall {
     call: Box<Call>,
+    caller: Arc<Principal>,
     body: Downstream,
     upgrade: Option<OnUpgrade>,
     route: Arc<Route>,
@@ -155,9 +157,9 @@ struct Exchange {
 impl Exchange {
     /// Reads the head, asks who calls, and finds the way. Nobody learns which routes there are
     /// before they have said who they are.
-    fn ask(&self, request: Request<Incoming>, held: Option<HeldFlag>) -> Result<Asked, Refusal> {
+    fn ask(&self, request: Request<Incoming>, watched: HeldFlag) -> Result<Asked, Refusal> {
         let (mut parts, body) = request.into_parts();
-        let mut body = Downstream::new(body, self.shared.limits.body_timeout);
+        let mut body = Downstream::new(body, self.shared.limits.body_timeout, watched);
         let head = wire::read_head(&parts, &self.arrival).map_err(|error| {
             self.shared.wire_metrics.refused(&error);
             error.refusal()
@@ -183,19 +185,20 @@ impl Exchange {
         let span = tracing::debug_span!("call", call.id = %self.id, principal.id = %principal.id,
             http.request.method = %parts.method, server.address = %head.host, upstream = %route.facts.name);
         let upgrade = parts.extensions.remove::<OnUpgrade>();
-        let stream = sse::is_wanted(&parts.headers).then(|| held.clone().unwrap_or_default());
-        if let Some(held) = stream.clone().or(held) {
-            body.flag(held);
+        let stream = sse::is_wanted(&parts.headers).then(HeldFlag::default);
+        if let Some(held) = &stream {
+            body.flag(held.clone());
         }
+        let caller = Arc::clone(&principal);
         let call = Box::new(self.call(parts, head, principal, &route, path));
-        Ok(Asked::Call(Box::new(AskedCall { call, body, upgrade, route, span, stream })))
+        Ok(Asked::Call(Box::new(AskedCall { call, caller, body, upgrade, route, span, stream })))
     }
 
     async fn answer(&self, mut asked: Box<AskedCall>) -> Result<Response<Answer>, Refusal> {
         match self.shared.gate.admit(asked.call, &mut asked.body).await? {
             // Boxed, so that calls that are held do not carry the size of the way to the upstream.
             Admission::Admitted(admitted) => {
-                Box::pin(self.forward(admitted, asked.body, asked.upgrade, asked.route)).await
+                Box::pin(self.forward(admitted, asked.caller, asked.body, asked.upgrade, asked.route)).await
             }
             Admission::Replayed(kept) => replayed(&kept),
         }
@@ -204,18 +207,18 @@ impl Exchange {
     async fn forward(
         &self,
         admitted: Admitted,
+        caller: Arc<Principal>,
         body: Downstream,
         upgrade: Option<OnUpgrade>,
         route: Arc<Route>,
     ) -> Result<Response<Answer>, Refusal> {
-        let credential = self.credential(&admitted, &route).await?;
-        let dedicated = match admitted.approval() {
-            Some(approval) => Some(Box::pin(route.upstream.open(approval)).await?),
-            None => None,
+        let (credential, dedicated, caller) = match self.prepare(&admitted, &route, caller).await {
+            Ok(prepared) => prepared,
+            Err(refusal) => return Err(admitted.refused(refusal)),
         };
         let approved = dedicated.is_some();
         // From here on the caller may leave at any await; the permit is claimed at the last moment.
-        let permitted = admitted.permit().await?;
+        let permitted = admitted.permit(&caller).await?;
         let onward = Onward { core: self.core, arrival: Arc::clone(&self.arrival), credential, upgrade, dedicated };
         if approved {
             // A task of its own: once an approved call is sent, its outcome is worth knowing even
@@ -227,6 +230,31 @@ impl Exchange {
                 .map_err(|_| Refusal::new(RefusalCode::Internal, "the call was sent and then lost"))?;
         }
         route.upstream.send(permitted, body, onward).await
+    }
+
+    /// What is needed beside the call itself: its credential; and if people have approved it, a
+    /// connection of its own, and its caller as it is known now.
+    async fn prepare(
+        &self,
+        admitted: &Admitted,
+        route: &Route,
+        caller: Arc<Principal>,
+    ) -> Result<(Option<Injection>, Option<Dedicated>, Arc<Principal>), Refusal> {
+        let credential = self.credential(admitted, route).await?;
+        let Some(approval) = admitted.approval() else { return Ok((credential, None, caller)) };
+        let dedicated = Box::pin(route.upstream.open(approval)).await?;
+        let caller = self.know_again(&caller).map_err(|refusal| refusal.about(approval))?;
+        Ok((credential, Some(dedicated), caller))
+    }
+
+    /// A call can be held for longer than its key is good, or than the same people stand behind it.
+    fn know_again(&self, principal: &Principal) -> Result<Arc<Principal>, Refusal> {
+        let agents = &self.shared.snapshot.load().agents;
+        agents.know_again(principal, self.shared.clock.now()).map_err(|error| {
+            tracing::warn!(call.id = %self.id, principal.id = %principal.id, %error, "an approved call is not sent");
+            self.shared.auth_metrics.failed(KeyKind::Agent, &error);
+            error.refusal()
+        })
     }
 
     /// The call as it is decided on and sent.

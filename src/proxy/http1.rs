@@ -10,13 +10,14 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
 
-use bytes::Bytes;
+use futures_util::TryFutureExt;
 use http::HeaderMap;
 use http::Method;
 use http::Request;
@@ -32,49 +33,63 @@ use hyper_util::rt::TokioTimer;
 use parking_lot::Mutex;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
-use tokio::io::ReadBuf;
 
 use crate::wire::Arrival;
 
 use super::answer::Answer;
+use super::drain;
 use super::http::handle;
 use super::listener::Core;
-use super::rewind::Flushed;
-use super::rewind::Rewind;
-use super::sse::HeldFlag;
+use super::watched::Watch;
+use super::watched::Watched;
 
 /// Serves `stream` until it ends, or until its call is over once the drain begins.
 pub(super) async fn serve<S>(core: &Core, stream: S, arrival: Arc<Arrival>) -> hyper::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let flushed = Flushed::default();
-    let desk = Arc::new(Desk { flushed: flushed.clone(), ..Desk::default() });
-    let mut stream = Rewind::new(stream, flushed);
+    let desk = Arc::new(Desk::default());
+    let mut stream = Watched::new(stream, desk.watch.clone());
     // Boxed, so that what hyper needs is given back while the call is held.
-    while let Some((back, unread)) = Box::pin(talk(core, stream, &desk, &arrival)).await? {
+    while let Some(back) = Box::pin(talk(core, stream, &desk, &arrival)).await? {
         stream = back;
-        let Some((head, unread)) = wait(&mut stream, unread, &desk).await else { break };
-        stream.rewind([head.as_bytes(), &unread].concat().into());
+        let head = match poll_fn(|context| wait(&mut stream, &desk, context)).await {
+            Ok(head) => head,
+            Err(error) => {
+                tracing::debug!(%error, "a held caller is gone");
+                break;
+            }
+        };
+        stream.put_back(head.as_bytes());
     }
     Ok(())
 }
 
 /// hyper's turn: until the connection ends, or until its call is held and everything before it has
-/// left. Then the stream comes back, with what had been read and not looked at.
+/// left. Then the stream comes back.
 async fn talk<S>(
     core: &Core,
-    stream: Rewind<S>,
+    stream: Watched<S>,
     desk: &Arc<Desk>,
     arrival: &Arc<Arrival>,
-) -> hyper::Result<Option<(Rewind<S>, Bytes)>>
+) -> hyper::Result<Option<Watched<S>>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (shared, index, arrival, at) = (Arc::clone(&core.shared), core.index, Arc::clone(arrival), Arc::clone(desk));
+    let draining = core.drain.clone();
     let service = service_fn(move |request| {
-        at.receive(request, |request, held| {
-            Box::pin(handle(Arc::clone(&shared), index, Arc::clone(&arrival), Some(held), request))
+        at.receive(request, |request, watch| {
+            let handled = handle(Arc::clone(&shared), index, Arc::clone(&arrival), request, watch.held.clone());
+            let draining = draining.clone();
+            Box::pin(handled.map_ok(move |mut answer| {
+                drain::last_answer(&draining, &mut answer);
+                // An event stream can begin while its call is still held.
+                if !matches!(answer.body(), Answer::Events(_)) {
+                    watch.over();
+                }
+                answer
+            }))
         });
         Answering(Arc::clone(&at))
     });
@@ -84,7 +99,7 @@ where
         .max_buf_size(core.limits.header_bytes_max.max(BUFFER_MIN))
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    let mut drain = std::pin::pin!(core.drain.cancelled());
+    let mut drain = std::pin::pin!(drain::unused(&core.drain));
     let mut draining = false;
     let ended = poll_fn(|context| {
         // First, so that a drain finds an answer that is there already on its way.
@@ -103,46 +118,30 @@ where
     .await;
     match ended {
         Some(ended) => ended.map(|()| None),
-        // A copy of what was read: it is a slice of hyper's buffer.
-        None => {
-            Ok(connection.into_parts().map(|parts| (parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf))))
-        }
+        None => Ok(connection.into_parts().map(|parts| {
+            let mut stream = parts.io.into_inner();
+            stream.put_back(&parts.read_buf);
+            stream
+        })),
     }
 }
 
-/// Our turn: until the call has its answer (then comes the head to begin again with, and what the
-/// agent has sent ahead) or the agent hangs up, which ends the call.
-///
-/// Nothing more is read once there is something ahead, so that an agent cannot make us keep its
-/// next requests; that it hangs up is seen only after those have been read. hyper does the same.
-async fn wait<S>(stream: &mut Rewind<S>, mut unread: Bytes, desk: &Desk) -> Option<(String, Bytes)>
+/// Our turn: until the call has its answer, then comes the head to begin again with; or until the
+/// agent hangs up, which ends the call.
+fn wait<S>(stream: &mut Watched<S>, desk: &Desk, context: &mut Context<'_>) -> Poll<io::Result<String>>
 where
     S: AsyncRead + Unpin,
 {
-    poll_fn(|context| {
-        if let Poll::Ready(head) = desk.poll_call(context) {
-            return Poll::Ready(Some((head, std::mem::take(&mut unread))));
-        }
-        while unread.is_empty() {
-            let mut space = [0; READ_AHEAD_MAX];
-            let mut read = ReadBuf::new(&mut space);
-            match Pin::new(&mut *stream).poll_read(context, &mut read) {
-                Poll::Ready(Ok(())) if !read.filled().is_empty() => unread = Bytes::copy_from_slice(read.filled()),
-                Poll::Ready(Ok(()) | Err(_)) => return Poll::Ready(None),
-                Poll::Pending => break,
-            }
-        }
-        Poll::Pending
-    })
-    .await
+    // First, so that the call does not go on for one who is gone.
+    stream.look_ahead(context)?;
+    desk.poll_call(context).map(Ok)
 }
 
 /// Where hyper and we hand the one call of the connection to each other.
 #[derive(Default)]
 struct Desk {
     stage: Mutex<Stage>,
-    held: HeldFlag,
-    flushed: Flushed,
+    watch: Watch,
 }
 
 #[derive(Default)]
@@ -160,7 +159,7 @@ type Answered = Result<Response<Answer>, Infallible>;
 
 impl Desk {
     /// Takes a request from hyper, unless it is the head that we wrote ourselves.
-    fn receive<F>(&self, request: Request<Incoming>, begin: impl FnOnce(Request<Incoming>, HeldFlag) -> Pin<Box<F>>)
+    fn receive<F>(&self, request: Request<Incoming>, begin: impl FnOnce(Request<Incoming>, Watch) -> Pin<Box<F>>)
     where
         F: Future<Output = Answered> + Send + 'static,
     {
@@ -169,15 +168,13 @@ impl Desk {
             return;
         }
         let again = Again::of(&request);
-        self.held.set(false);
-        *stage = Stage::Running { call: begin(request, self.held.clone()), again };
+        self.watch.over();
+        *stage = Stage::Running { call: begin(request, self.watch.clone()), again };
     }
 
     /// Whether the call is held and hyper has nothing left to write.
     fn can_wait(&self) -> bool {
-        self.held.is_set()
-            && self.flushed.is_raised()
-            && matches!(*self.stage.lock(), Stage::Running { again: Some(_), .. })
+        self.watch.is_quiet() && matches!(*self.stage.lock(), Stage::Running { again: Some(_), .. })
     }
 
     /// Lets the call go on. Answers with the head to begin again with, once there is an answer.
@@ -198,16 +195,9 @@ impl Future for Answering {
     type Output = Answered;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answered> {
-        let Desk { stage, held, flushed } = &*self.0;
-        let mut stage = stage.lock();
+        let mut stage = self.0.stage.lock();
         if let Stage::Running { call, .. } = &mut *stage {
-            let before = held.is_set();
-            let polled = call.as_mut().poll(context);
-            if !before && held.is_set() {
-                // Only a flush from here on says that hyper has written all it had.
-                flushed.lower();
-            }
-            let answered = ready!(polled);
+            let answered = ready!(call.as_mut().poll(context));
             *stage = Stage::None;
             return Poll::Ready(answered);
         }
@@ -254,9 +244,6 @@ fn lists(headers: &HeaderMap, name: &header::HeaderName, token: &str) -> bool {
 
 /// What hyper asks for at least.
 const BUFFER_MIN: usize = 8_192;
-
-/// How much is read of what an agent sends while its call is held.
-const READ_AHEAD_MAX: usize = 512;
 
 #[cfg(test)]
 mod tests {

@@ -89,7 +89,7 @@ impl Drop for KeptAnswer {
         let (Some(mut incoming), Some(mut recording)) = (self.incoming.take(), self.recording.take()) else { return };
         let Ok(runtime) = Handle::try_current() else { return };
         let pause_max = self.pause_max;
-        runtime.spawn(async move {
+        runtime.spawn(timeout(READ_ON_MAX, async move {
             loop {
                 match timeout(pause_max, incoming.frame()).await {
                     Ok(Some(Ok(frame))) => match frame.data_ref() {
@@ -100,6 +100,9 @@ impl Drop for KeptAnswer {
                     Ok(Some(Err(_))) | Err(_) => return,
                 }
             }
-        });
+        }));
     }
 }
+
+/// How long an answer is read on for a caller that has left: as long as retries are likely to come.
+const READ_ON_MAX: Duration = Duration::from_secs(60);

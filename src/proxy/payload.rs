@@ -39,13 +39,15 @@ pub(super) struct Downstream {
     incoming: Option<Incoming>,
     pause_max: Duration,
     held: Option<HeldFlag>,
+    /// Whether the connection is to be watched.
+    watched: HeldFlag,
 }
 
 impl Downstream {
-    pub(super) fn new(incoming: Incoming, pause_max: Duration) -> Self {
+    pub(super) fn new(incoming: Incoming, pause_max: Duration, watched: HeldFlag) -> Self {
         // Polling the body would make hyper ask for it (`100 Continue`), so only its end is looked at.
         let incoming = (!incoming.is_end_stream()).then_some(incoming);
-        Self { incoming, pause_max, held: None }
+        Self { incoming, pause_max, held: None, watched }
     }
 
     /// From now on `flag` says whether the call is being held.
@@ -144,6 +146,10 @@ impl BodySource for Downstream {
     }
 
     fn holding(&mut self, held: bool) {
+        // Until it is answered: the call runs after it was held.
+        if held {
+            self.watched.set(true);
+        }
         if let Some(flag) = &self.held {
             flag.set(held);
         }

@@ -19,6 +19,9 @@ use crate::proxy::RouteError;
 use crate::proxy::TlsError;
 use crate::proxy::UpstreamError;
 
+use super::hand_over::TakeOverError;
+use super::sockets::SocketError;
+
 /// Why the server does not start, or a reload has no effect.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -95,6 +98,18 @@ pub enum ServerError {
     /// A figure is registered twice.
     #[error("the metrics cannot be set up")]
     Metrics(#[from] prometheus::Error),
+    /// Another process has what one process at a time can have.
+    #[error(
+        "another process serves this configuration; stop it, or start this one with `--take-over`, which does so \
+         without refusing a connection"
+    )]
+    Running(#[source] Box<ServerError>),
+    /// Sockets that were passed cannot be used.
+    #[error(transparent)]
+    Sockets(#[from] SocketError),
+    /// The running process does not hand over.
+    #[error("cannot take over")]
+    TakeOver(#[from] TakeOverError),
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),

@@ -116,7 +116,7 @@ async fn what_was_denied_stays_denied() {
 async fn a_caller_that_never_got_its_answer_gets_it_by_its_retry() {
     let world = World::start();
     for http2 in [false, true] {
-        let target = if http2 { "/held/2/waits" } else { "/held/1/waits" };
+        let target = if http2 { "/held/2/kept-back" } else { "/held/1/kept-back" };
         let call = world.call(Method::POST, target).body("x").with("idempotency-key", target);
         let call = if http2 { call.http2() } else { call };
         let caller = call.clone().spawn();

@@ -6,6 +6,7 @@
 //! that has just ended. An id is only what the caller claims, so whatever was found must be of the
 //! same principal and digest too. Pure: the store finds candidates, and [`Sought::relate`] judges.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::model::ApprovalId;
@@ -25,7 +26,7 @@ pub enum Found {
     CallId,
     /// It is open and has the same digest.
     Open,
-    /// It is not open any more, has the same digest, and got there after [`Sought::ended_since`].
+    /// It has the same digest, and runs at this moment or has ended after [`Sought::ended_since`].
     Ended,
 }
 
@@ -45,6 +46,8 @@ pub(super) enum Relation {
 pub struct Sought {
     /// Whose call it is.
     pub principal: String,
+    /// Who stands behind it: the people of its principal, and of the very key that it came with.
+    pub closure: BTreeSet<String>,
     /// Which call it is.
     pub digest: CallDigest,
     /// What its SDK says.
@@ -93,6 +96,13 @@ impl Sought {
                 repeats_if(found == Found::Named)
             }
         }
+    }
+
+    /// Whether nobody stands behind it who does not stand behind `record`. Whoever made another key
+    /// for the agent, or answers for it since, may have approved that one as a stranger to it; the
+    /// call would run for them.
+    pub(super) fn is_by_those_behind(&self, record: &Approval) -> bool {
+        self.closure.is_subset(&record.closure)
     }
 
     fn relate_open(&self, record: &Approval, found: Found, has_left: bool) -> Relation {

@@ -108,7 +108,7 @@ impl World {
                 let Some((record, run)) = self.connection(index, Phase::Waits).map(|it| (it.approval, it.call)) else {
                     return;
                 };
-                if self.apply(record, Command::Claim { run }) {
+                if self.apply(record, Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }) {
                     let claimed = matches!(self.records[record].state, State::Forwarding { .. });
                     let phase = if claimed { Phase::Claimed } else { Phase::Gone };
                     self.connections.iter_mut().filter(|it| it.call == run).for_each(|it| it.phase = phase);
@@ -154,6 +154,7 @@ impl World {
         (new.created, new.expires) = (at(self.now), at(self.now + 100));
         let sought = Sought {
             principal: new.principal.id.clone(),
+            closure: new.closure.clone(),
             digest: new.digest,
             attempt: Attempt { of: id.map(|id| id.to_string()), number: Some(attempt) },
             named: None,
@@ -165,7 +166,10 @@ impl World {
         let by_id =
             id.and_then(|id| self.by_call_id.get(&id).copied()).into_iter().map(|record| (record, Found::CallId));
         let open = everything.clone().filter(|record| self.records[*record].state.is_open());
-        let ended = everything.filter(|record| self.records[*record].state.since().is_some_and(|at| at >= since));
+        let ended = everything.filter(|record| match &self.records[*record].state {
+            State::Forwarding { .. } => true,
+            state => state.since().is_some_and(|at| at >= since),
+        });
         let candidates =
             by_id.chain(open.map(|record| (record, Found::Open))).chain(ended.map(|record| (record, Found::Ended)));
         let belongs = candidates

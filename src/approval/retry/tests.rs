@@ -35,6 +35,7 @@ fn record(ids: &Ids, state: &str, attached: bool) -> Approval {
 fn sought(record: &Approval, seconds: i64) -> Sought {
     Sought {
         principal: record.principal.id.clone(),
+        closure: record.closure.clone(),
         digest: record.digest,
         attempt: Attempt::default(),
         named: None,

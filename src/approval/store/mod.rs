@@ -16,8 +16,8 @@ use crate::model::Timestamp;
 use super::error::ApprovalError;
 use super::record::Approval;
 use super::record::ShownRequest;
-use super::retry::Found;
-use super::retry::Sought;
+pub use super::retry::Found;
+pub use super::retry::Sought;
 
 #[cfg(test)]
 pub(super) mod contract;

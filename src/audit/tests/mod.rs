@@ -20,6 +20,7 @@ use super::*;
 mod crash;
 mod failure;
 mod life;
+mod proof;
 mod story;
 mod tamper;
 

@@ -57,6 +57,9 @@ pub enum CodingError {
     /// The stream has no end.
     #[error("the body breaks off before the end of its content coding `{0}`")]
     CutOff(&'static str),
+    /// It can be read as a stream of either sort that goes by this name.
+    #[error("the body can be read as `deflate` in two ways, with and without the zlib format around it; use gzip")]
+    Ambiguous,
     /// Something is behind the end of the stream.
     #[error("the body goes on behind the end of its content coding `{0}`")]
     Trailing(&'static str),
@@ -73,7 +76,7 @@ impl CodingError {
     pub fn refusal(&self) -> Refusal {
         let code = match self {
             Self::Unknown(_) | Self::Several => RefusalCode::UnsupportedCoding,
-            Self::Broken(_) | Self::CutOff(_) | Self::Trailing(_) => RefusalCode::BodyUndecodable,
+            Self::Broken(_) | Self::CutOff(_) | Self::Ambiguous | Self::Trailing(_) => RefusalCode::BodyUndecodable,
             Self::TooLong(_) | Self::TooDense => RefusalCode::BodyTooLarge,
         };
         Refusal::new(code, format!("{self}; nothing was sent"))
@@ -148,6 +151,9 @@ impl Coding {
     }
 
     fn deflate(self, bytes: &[u8], output: &mut Output) -> Result<(), CodingError> {
+        if is_bare_deflate_too(bytes) {
+            return Err(CodingError::Ambiguous);
+        }
         let mut decoder = Decompress::new(true);
         let mut piece = [0; OUTPUT_BYTES];
         let mut rest = bytes;
@@ -169,6 +175,14 @@ impl Coding {
             }
         }
     }
+}
+
+/// Some servers read `deflate` as the bare stream (RFC 9110 §8.4.1.2 warns of them). To them the first
+/// byte of the zlib format begins a stored block, whose length stands in the next two bytes, and
+/// once more in the two behind those with all bits turned (RFC 1951 §3.2.4). By chance that is so
+/// once in 65,536 streams.
+fn is_bare_deflate_too(bytes: &[u8]) -> bool {
+    matches!(bytes, [_, low, high, not_low, not_high, ..] if low ^ not_low == 0xff && high ^ not_high == 0xff)
 }
 
 /// What comes out, as long as it may.

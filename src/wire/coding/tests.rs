@@ -129,6 +129,27 @@ fn streams_of_other_sorts_are_refused() {
     assert_eq!(Coding::Zstd.decode(&dictionary, MAX), Err(CodingError::Broken("zstd")));
 }
 
+/// A server that takes `deflate` for the bare stream would run what nobody was shown.
+#[test]
+fn a_body_that_is_deflate_in_two_ways_is_refused() {
+    // Stored blocks. Within the zlib format, one of 0xfffe bytes and an empty last one; bare, one of
+    // a byte, an empty one, and a last one of four.
+    let mut shown = b"\0\0\xff\xff\x01\x04\0\xfb\xffevil".to_vec();
+    shown.resize(0xfffe, b' ');
+    let (mut low, mut high) = (1_u32, 0_u32);
+    for byte in &shown {
+        low = (low + u32::from(*byte)) % 65_521;
+        high = (high + low) % 65_521;
+    }
+    let adler = ((high << 16) | low).to_be_bytes();
+    let both = [&b"\x78\x01\0\xfe\xff\x01\0"[..], &shown, b"\x01\0\0\xff\xff", &adler].concat();
+    let (mut zlib, mut bare) = (Vec::new(), Vec::new());
+    flate2::read::ZlibDecoder::new(&both[..]).read_to_end(&mut zlib).unwrap();
+    flate2::read::DeflateDecoder::new(&both[..]).read_to_end(&mut bare).unwrap();
+    assert_eq!((zlib == shown, &bare[..]), (true, &b"\x01evil"[..]));
+    assert_eq!(Coding::Deflate.decode(&both, MAX), Err(CodingError::Ambiguous));
+}
+
 #[test]
 fn a_wrong_checksum_is_found() {
     for (coding, from_end) in [(Coding::Gzip, 8), (Coding::Gzip, 1), (Coding::Deflate, 1), (Coding::Zstd, 1)] {

@@ -51,7 +51,7 @@ impl Upstream {
         Self { address, received, gate }
     }
 
-    /// Lets the answers of `waits` go, from now on.
+    /// Lets the answers of `kept-back` go, from now on.
     pub(crate) fn release(&self) {
         *self.gate.open.lock().unwrap() = true;
         self.gate.opened.notify_all();
@@ -91,7 +91,7 @@ fn serve(stream: &TcpStream, log: &Mutex<Vec<Received>>, gate: &Gate) -> std::io
     let mut reader = BufReader::new(stream);
     while let Some(request) = read(&mut reader)? {
         log.lock().unwrap().push(request.clone());
-        if request.act() == "waits" {
+        if request.act() == "kept-back" {
             drop(gate.opened.wait_while(gate.open.lock().unwrap(), |open| !*open).unwrap());
         }
         if !answer(&request, &mut reader, stream)? {
@@ -195,6 +195,11 @@ fn answer(request: &Received, reader: &mut impl Read, mut stream: &TcpStream) ->
         }
         "half" => {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this")?;
+            return Ok(false);
+        }
+        "pauses" => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nthe first half")?;
+            let _ = reader.read(&mut [0])?;
             return Ok(false);
         }
         "switches" => {

@@ -128,7 +128,10 @@ fn who_has_approved_may_still_deny() {
     let mut approved = Case::new("owners=1 security=1").approved();
     assert_eq!(approved.deny("ana"), "ana overruled->revoked");
     let run = approved.call;
-    assert_eq!(approved.try_now(Command::Claim { run }), "!not-claimable");
+    assert_eq!(
+        approved.try_now(Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }),
+        "!not-claimable"
+    );
     assert_eq!(approved.approve("cy"), "!already-decided");
 }
 
@@ -272,7 +275,7 @@ fn two_names_that_turn_out_to_be_one_person_count_once() {
     assert_eq!(late.approve("ana2"), "ana2 approve+->approved");
     late.people = people("owners: ana bo", &[("ana2", "ana")]);
     let run = late.call;
-    assert_eq!(late.try_now(Command::Claim { run }), "->revoked");
+    assert_eq!(late.try_now(Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }), "->revoked");
 }
 
 #[test]

@@ -93,6 +93,7 @@ impl Bench {
         let (approval, request) = fixtures::record(&self.ids, &call, "owners=2", &self.people);
         let sought = Sought {
             principal: principal.to_owned(),
+            closure: approval.closure.clone(),
             digest: approval.digest,
             attempt: Attempt::default(),
             named: None,
@@ -101,7 +102,7 @@ impl Bench {
             replay_for: Duration::from_secs(60),
         };
         Opening {
-            step: step(&self.ids, approval, &[Happened::Created]),
+            step: step(&self.ids, approval, &[Happened::Created(fixtures::exact())]),
             request,
             sought: sought.clone(),
             relate: self.relate(sought, call.id),
@@ -192,7 +193,8 @@ fn step(ids: &Ids, mut approval: Approval, happened: &[Happened]) -> Step {
     let mut events = Vec::new();
     for happened in happened {
         let kind = match happened {
-            Happened::Created => EventKind::ApprovalCreated,
+            Happened::Claimed(_) => EventKind::ApprovalClaimed,
+            Happened::Created(_) => EventKind::ApprovalCreated,
             Happened::Joined(_) => EventKind::ApprovalCallerJoined,
             Happened::Left(_) => EventKind::ApprovalCallerLeft,
             Happened::Reviewed(_) => EventKind::ApprovalDecided,
@@ -259,9 +261,12 @@ pub(in crate::approval) async fn an_opening_joins_only_an_open_record_of_the_sam
     let joined = bench.store.open(bench.opening("deploy-bot", "export")).await.unwrap();
     assert_eq!((joined.how, joined.approval.id, joined.approval.state.name()), (How::Joined, second.id, "approved"));
     bench.leave(&joined.approval).await;
-    bench.change(second.id, Command::Claim { run: bench.ids.call() }).await.unwrap_err();
+    bench
+        .change(second.id, Command::Claim { run: bench.ids.call(), exact: fixtures::exact(), behind: BTreeSet::new() })
+        .await
+        .unwrap_err();
     let run = bench.store.open(bench.opening("deploy-bot", "export")).await.unwrap().approval.caller.unwrap();
-    bench.change(second.id, Command::Claim { run }).await.unwrap();
+    bench.change(second.id, Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }).await.unwrap();
     bench.open("deploy-bot", "export").await;
     // Nor is one that is over, whether or not the sweep has come to it.
     let due = bench.open("deploy-bot", "late").await;
@@ -357,14 +362,22 @@ pub(in crate::approval) async fn of_sixty_claims_at_once_one_wins(bench: Bench) 
     bench.approve(&approval).await;
     let run = approval.caller.unwrap();
     let tasks = (0..60).map(|_| {
-        let (store, claim) = (Arc::clone(&bench.store), bench.command(10, Command::Claim { run }));
+        let (store, claim) = (
+            Arc::clone(&bench.store),
+            bench.command(10, Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }),
+        );
         tokio::spawn(async move { store.change(approval.id, claim).await })
     });
     let claims: Vec<_> = join_all(tasks).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(claims.iter().filter(|claim| claim.is_ok()).count(), 1);
     let kinds = bench.kinds(approval.id).await;
     assert_eq!(kinds.iter().filter(|kind| *kind == "approval.claimed").count(), 1, "{kinds:?}");
-    let strangers = (0..5).map(|_| bench.change(approval.id, Command::Claim { run: bench.ids.call() }));
+    let strangers = (0..5).map(|_| {
+        bench.change(
+            approval.id,
+            Command::Claim { run: bench.ids.call(), exact: fixtures::exact(), behind: BTreeSet::new() },
+        )
+    });
     assert!(join_all(strangers).await.iter().all(Result::is_err));
 }
 
@@ -492,7 +505,13 @@ pub(in crate::approval) async fn whoever_was_left_behind_is_found(bench: Bench) 
     let done = bench.open("deploy-bot", "done").await;
     for approval in [&runs, &done] {
         bench.approve(approval).await;
-        bench.change(approval.id, Command::Claim { run: approval.caller.unwrap() }).await.unwrap();
+        bench
+            .change(
+                approval.id,
+                Command::Claim { run: approval.caller.unwrap(), exact: fixtures::exact(), behind: BTreeSet::new() },
+            )
+            .await
+            .unwrap();
     }
     bench.leave(&gone).await;
     let (run, ending) = (done.caller.unwrap(), Ending::Completed { status: 200 });
@@ -551,7 +570,7 @@ pub(in crate::approval) async fn a_long_body_comes_before_its_record_and_goes_wi
     store.drop_body(id).await.unwrap();
     bench.approve(&approval).await;
     let call = approval.caller.unwrap();
-    bench.change(id, Command::Claim { run: call }).await.unwrap();
+    bench.change(id, Command::Claim { run: call, exact: fixtures::exact(), behind: BTreeSet::new() }).await.unwrap();
     assert_eq!((bench.read(id).await.state.name(), store.body_bytes(id).await.unwrap()), ("forwarding", 9));
     bench.change(id, Command::Finish { run: call, ending: Ending::Completed { status: 200 } }).await.unwrap();
     assert_eq!((store.body_bytes(id).await.unwrap(), store.body_piece(id, 0).await.unwrap()), (0, None));

@@ -66,6 +66,15 @@ impl Embedded {
         let reader = Reader::start(schema::open(&file)?)?;
         Ok(Self { writer: Writer::start(connection, lock, on_stored)?, reader })
     }
+
+    /// Whether this version can open the store in the folder `path` once nobody else has it. Changes
+    /// nothing, and does not ask who has it.
+    ///
+    /// # Errors
+    /// [`OpenError`] if it was written by a later version, or is none.
+    pub fn check(path: &Path) -> Result<(), OpenError> {
+        schema::check(&path.join("approvals.db"))
+    }
 }
 
 impl Store for Embedded {

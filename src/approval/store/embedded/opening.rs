@@ -107,10 +107,19 @@ fn candidates(connection: &Connection, sought: &Sought, found: Found) -> Result<
             records(connection, query, params![sought.principal, sought.digest.to_hex()])
         }
         Found::Ended => {
+            let digest = sought.digest.to_hex();
+            // A run may take longer than anything is remembered.
+            let query = "SELECT id, record FROM approvals WHERE principal = ?1 AND digest = ?2
+                         AND state = 'forwarding' ORDER BY id";
+            let mut found = records(connection, query, params![sought.principal, digest])?;
+            // Those states in which a record has nothing to say to a call without its name are left
+            // out, or a caller could hide a denial behind calls that it takes back itself.
             let query = "SELECT id, record FROM approvals WHERE principal = ?1 AND digest = ?2 AND ended >= ?3
+                         AND state NOT IN ('forwarding', 'expired', 'lapsed', 'withdrawn', 'failed')
                          ORDER BY ended DESC LIMIT 16";
             let since = sought.ended_since().unix_micros();
-            records(connection, query, params![sought.principal, sought.digest.to_hex(), since])
+            found.append(&mut records(connection, query, params![sought.principal, digest, since])?);
+            Ok(found)
         }
     }
 }

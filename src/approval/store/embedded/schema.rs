@@ -5,8 +5,10 @@ use std::fs::TryLockError;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::OpenFlags;
 use rusqlite::config::DbConfig;
 
 /// Why the store cannot be opened.
@@ -73,17 +75,32 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(database)?;
     connection.execute_batch(SETTINGS).map_err(database)?;
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(database)?;
-    let known = STEPS.len();
-    let Some(steps) = usize::try_from(found).ok().and_then(|found| STEPS.get(found..)) else {
-        return Err(OpenError::Version {
-            path: path.to_owned(),
-            found,
-            known: i64::try_from(known).unwrap_or(i64::MAX),
-        });
-    };
+    let steps = known_steps(path, found)?;
     steps.iter().try_for_each(|step| connection.execute_batch(step)).map_err(database)?;
     Ok(connection)
 }
+
+/// What has to be done to a file of the form `found`.
+fn known_steps(path: &Path, found: i64) -> Result<&'static [&'static str], OpenError> {
+    let known = STEPS.len();
+    usize::try_from(found).ok().and_then(|found| STEPS.get(found..)).ok_or_else(|| OpenError::Version {
+        path: path.to_owned(),
+        found,
+        known: i64::try_from(known).unwrap_or(i64::MAX),
+    })
+}
+
+/// Looks at the form of a file that another process may be using.
+pub(super) fn check(path: &Path) -> Result<(), OpenError> {
+    let database = |source| OpenError::Database { path: path.to_owned(), source };
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(database)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(database)?;
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(database)?;
+    known_steps(path, found).map(drop)
+}
+
+/// As in [`SETTINGS`].
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// From one form to the next, the first one from an empty file. Each is a transaction, and ends
 /// with the number of the form that it leads to.

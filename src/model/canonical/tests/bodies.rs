@@ -47,6 +47,7 @@ fn json_that_a_reader_could_take_for_something_else_is_another_call() {
         ("{\"k\":1,\"\u{212a}\":9}", "{\"\u{212a}\":9,\"k\":1}"),
         (r#"{"$type":"A","b":1}"#, r#"{"b":1,"$type":"A"}"#),
         (r#"{"sort":{"a":1,"b":-1}}"#, r#"{"sort":{"b":-1,"a":1}}"#),
+        (r#"{"sort":[{"a":1,"b":-1}]}"#, r#"{"sort":[{"b":-1,"a":1}]}"#),
         (r#"{"order_by":{"a":1,"b":-1}}"#, r#"{"order_by":{"b":-1,"a":1}}"#),
     ] {
         assert_ne!(json(one), json(other), "{one} and {other}");
