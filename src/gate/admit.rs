@@ -155,7 +155,7 @@ impl Gate {
         let decision = self.decide(&policy, &call)?;
         match &decision.effect {
             Effect::Allow(_) => {
-                self.record_allowed(&call, &decision).await?;
+                self.record_allowed(&call, &decision)?.await?;
                 self.metrics.allowed.inc();
                 Ok(Admission::Admitted(Admitted::allowed(Arc::clone(self), call, decision)))
             }
