@@ -198,6 +198,10 @@ fn number_text(name: &str, values: &[Value]) -> Result<Value> {
         if text.len() > NUMBER_BYTES_MAX {
             bail!("`{name}` reads numbers of at most {NUMBER_BYTES_MAX} characters");
         }
+        // OPA does not read them either.
+        if text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace) {
+            bail!("`{name}` reads no number with space around it");
+        }
         let exponent = text.rsplit_once(['e', 'E']).map(|(_, exponent)| {
             let digits: String = exponent.chars().filter(char::is_ascii_digit).collect();
             digits.parse::<u32>().unwrap_or(if digits.is_empty() { 0 } else { u32::MAX })
@@ -304,6 +308,8 @@ mod tests {
             ("to_number(\"1e2000000000\")", "`to_number` reads numbers up to a power of 400 of ten"),
             ("units.parse(\"1e2000000000Ki\")", "`units.parse` reads numbers up to a power of 400 of ten"),
             ("bits.lsh(1, 1000000000)", "`bits.lsh` shifts by at most 4096 bits"),
+            ("to_number(\" 1\")", "`to_number` reads no number with space around it"),
+            ("to_number(\"1\\n\")", "`to_number` reads no number with space around it"),
             ("to_number(\"many\")", "could not parse string as number"),
         ] {
             assert_eq!(answer(expression), expected, "{expression}");

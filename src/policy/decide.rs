@@ -118,6 +118,20 @@ impl Policy {
         self.effect(&mut engine)
     }
 
+    /// Decides about an input that was saved or made up, for `policy eval` and `policy replay`.
+    ///
+    /// # Errors
+    /// As for [`Self::decide`], but for what only the call itself shows.
+    pub fn decide_input(&self, input: &serde_json::Value) -> Result<Effect, EvaluateError> {
+        let body_error = input.get("request").and_then(|request| request.get("body_error")?.as_str());
+        if let Some(problem) = body_error.filter(|_| self.trusts_body() && input::is_malformed(input)) {
+            return Err(EvaluateError::BodyUnreadable(problem.to_owned()));
+        }
+        let mut engine = self.engine.clone();
+        engine.set_input(input::from_json(input));
+        self.effect(&mut engine)
+    }
+
     /// True if a rule looks at the body, and none at why it may not be there. To such rules a body
     /// that cannot be read would look like none at all.
     fn trusts_body(&self) -> bool {
@@ -192,7 +206,7 @@ impl Policy {
 }
 
 /// The parts of `input.request` that are known only once the body was read.
-const BODY: [&str; 3] = ["body", "body_bytes", "body_error"];
+pub(super) const BODY: [&str; 3] = ["body", "body_bytes", "body_error"];
 
 fn failed(kind: RuleKind, error: super::obligations::ObligationError) -> EvaluateError {
     EvaluateError::Obligation { kind, error }

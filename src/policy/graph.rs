@@ -122,9 +122,36 @@ impl<'a> Names<'a> {
         above.chain(below.map(|(_, index)| *index)).collect()
     }
 
+    /// The rules at `path` and all that they use, directly or not.
+    pub(super) fn reachable(&self, path: &Path) -> Vec<(&'a Module, &'a Rule)> {
+        self.closure(self.touched(path))
+    }
+
+    /// All that `rule` uses, directly or not.
+    pub(super) fn used_by(&self, module: &'a Module, rule: &'a Rule) -> Vec<(&'a Module, &'a Rule)> {
+        self.closure(self.uses(&[(module, rule)]))
+    }
+
+    fn closure(&self, start: impl IntoIterator<Item = usize>) -> Vec<(&'a Module, &'a Rule)> {
+        let mut todo: Vec<usize> = start.into_iter().collect();
+        let mut seen = BTreeSet::new();
+        let mut rules = Vec::new();
+        while let Some(index) = todo.pop() {
+            let Some(group) = self.groups.get(index).filter(|_| seen.insert(index)) else { continue };
+            rules.extend(&group.rules);
+            todo.extend(self.uses(&group.rules));
+        }
+        rules
+    }
+
+    /// The rules that are one document or function with `path`.
+    pub(super) fn group(&self, path: &Path) -> Option<&Group<'a>> {
+        self.groups.get(*self.by_path.get(path)?)
+    }
+
     /// Refuses recursion, and chains of rules that nest more than `nesting_max` altogether.
     pub(super) fn check(&self, nesting_max: usize, errors: &mut Vec<LoadError>) {
-        let edges: Vec<BTreeSet<usize>> = self.groups.iter().map(|group| self.uses(group)).collect();
+        let edges: Vec<BTreeSet<usize>> = self.groups.iter().map(|group| self.uses(&group.rules)).collect();
         let costs = self.groups.iter().map(Group::cost).collect();
         let mut search = Search { edges: &edges, costs, state: vec![State::New; edges.len()], cycles: Vec::new() };
         (0..edges.len()).for_each(|start| search.from(start));
@@ -147,9 +174,9 @@ impl<'a> Names<'a> {
         }
     }
 
-    fn uses(&self, group: &Group<'a>) -> BTreeSet<usize> {
+    fn uses(&self, rules: &[(&'a Module, &'a Rule)]) -> BTreeSet<usize> {
         let mut uses = BTreeSet::new();
-        for (module, rule) in &group.rules {
+        for (module, rule) in rules {
             let scope = Scope::of(module);
             let locals = ast::locals(rule);
             ast::walk(rule, &mut |seen| match seen {

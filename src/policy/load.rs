@@ -23,6 +23,7 @@ use super::decide::Policy;
 use super::error::LoadError;
 use super::error::LoadErrors;
 use super::graph::Names;
+use super::heads;
 use super::json;
 use super::projection::Projection;
 use super::reads::InputPaths;
@@ -132,6 +133,7 @@ fn compile_here(rego: &[&Source], data: &[&Source], limits: &Limits) -> Result<L
     let names = Names::of(&modules);
     check::check(&modules, &names, &mut errors);
     names.check(limits.nesting_max, &mut errors);
+    heads::check(&modules, &names, &mut errors);
     finish(std::mem::take(&mut errors))?;
 
     let prepared = builtins::add_capped(&mut engine, &named(&modules)).and_then(|()| prepare(&mut engine, &names));

@@ -9,8 +9,8 @@ use regorus::unstable::Module;
 use regorus::unstable::Ref;
 use regorus::unstable::Rule;
 use regorus::unstable::RuleHead;
-use serde::Deserialize;
 
+use super::annotations::Annotations;
 use super::ast;
 use super::ast::Path;
 use super::error::LoadError;
@@ -91,10 +91,11 @@ pub(super) fn read(modules: &[Ref<Module>], settings: &Settings, errors: &mut Ve
             let Some(object) = object(rule) else { continue };
             let span = rule.span();
             let name = check(kind, object, settings, errors);
-            let title = title(span.source.get_contents(), span.line).unwrap_or_else(|text| {
-                errors.push(ast::error_at(span, format!("the METADATA above this rule is not YAML: {text}")));
-                None
+            let title = Annotations::above(span.source.get_contents(), span.line).unwrap_or_else(|text| {
+                errors.push(ast::error_at(span, format!("the METADATA above this rule cannot be read: {text}")));
+                Annotations::default()
             });
+            let title = title.title;
             if let Some(name) = name {
                 rules.push(RuleInfo { kind, name, title, file: span.source.get_path().clone(), line: span.line });
             }
@@ -104,7 +105,7 @@ pub(super) fn read(modules: &[Ref<Module>], settings: &Settings, errors: &mut Ve
 }
 
 /// What a rule adds to its set: the term of its head, or what the body says that a variable is.
-fn object(rule: &Rule) -> Option<&Expr> {
+pub(super) fn object(rule: &Rule) -> Option<&Expr> {
     let Rule::Spec { head: RuleHead::Set { key: Some(key), .. }, bodies, .. } = rule else { return None };
     let Expr::Var { span: name, .. } = &**key else { return Some(key) };
     let statements = bodies.iter().flat_map(|body| &body.query.stmts);
@@ -150,26 +151,4 @@ fn check(kind: RuleKind, object: &Expr, settings: &Settings, errors: &mut Vec<Lo
         errors.push(ast::error_at(span, NO_REVIEWERS));
     }
     if has("rule") { scratch.rule } else { Some(UNNAMED.to_owned()) }
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    title: Option<String>,
-}
-
-/// The title in the METADATA comment that ends right above `line`.
-fn title(text: &str, line: u32) -> Result<Option<String>, String> {
-    let above = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
-    let lines: Vec<&str> = text.lines().take(above).collect();
-    let comment: Vec<&str> = lines.iter().rev().map_while(|line| line.strip_prefix('#')).collect();
-    let Some(start) = comment.iter().position(|line| line.trim() == "METADATA") else { return Ok(None) };
-    let yaml: Vec<&str> = comment.iter().take(start).rev().copied().collect();
-    if yaml.is_empty() {
-        return Ok(None);
-    }
-    let metadata: Metadata = serde_saphyr::from_str(&yaml.join("\n")).map_err(|error| {
-        let error = error.to_string();
-        error.lines().next().unwrap_or_default().to_owned()
-    })?;
-    Ok(metadata.title)
 }

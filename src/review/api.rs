@@ -4,6 +4,8 @@
 //! `approval`, so that neither can change the other by accident. Fields may be added; a client
 //! ignores those it does not know. All texts that an agent wrote are as the agent wrote them.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -123,6 +125,28 @@ pub struct Detail {
     pub policy: String,
     /// The policy's answer, as in the audit log.
     pub decision_id: String,
+    /// What else the policy was told about caller and upstream; older servers do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<PolicyFacts>,
+}
+
+/// What a policy is told about caller and upstream beyond their names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyFacts {
+    /// What sort of caller it is.
+    pub kind: String,
+    /// The caller's groups.
+    pub groups: Vec<String>,
+    /// What the operator wrote about the caller.
+    pub claims: BTreeMap<String, serde_json::Value>,
+    /// How the caller proved who it is, such as `api-key`.
+    pub authn_method: String,
+    /// The public id of the caller's credential.
+    pub key_id: String,
+    /// On whose behalf it acts, nearest first.
+    pub chain: Vec<String>,
+    /// The operator's labels of the upstream.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Where an approval stands.

@@ -12,6 +12,7 @@ use crate::identity::People;
 use crate::model::Action;
 use crate::model::Assurance;
 use crate::model::PersonId;
+use crate::model::PrincipalKind;
 use crate::model::Risk;
 use crate::model::Timestamp;
 
@@ -26,6 +27,7 @@ use super::api::Item;
 use super::api::Links;
 use super::api::MessageView;
 use super::api::Outcome;
+use super::api::PolicyFacts;
 use super::api::Quorum;
 use super::api::RequestView;
 use super::api::Requester;
@@ -114,6 +116,22 @@ pub(super) fn detail(approval: &Approval, request: ShownRequest, complete: bool,
         require_reason: approval.obligations.require_reason,
         policy: approval.policy.to_string(),
         decision_id: approval.decision.to_string(),
+        facts: Some(facts(approval)),
+    }
+}
+
+fn facts(approval: &Approval) -> PolicyFacts {
+    let principal = &approval.principal;
+    PolicyFacts {
+        kind: match principal.kind {
+            PrincipalKind::Agent => "agent".to_owned(),
+        },
+        groups: principal.groups.clone(),
+        claims: principal.claims.clone(),
+        authn_method: principal.authn.method.clone(),
+        key_id: principal.authn.key_id.clone(),
+        chain: principal.chain.clone(),
+        labels: approval.upstream.labels.clone(),
     }
 }
 

@@ -106,7 +106,12 @@ pub fn load_policy(config: &Config) -> Result<Policy, ServerError> {
     let path = &config.policy.path;
     let read = |source| ServerError::Read { path: path.clone(), key: "policy.path", source };
     let files = PolicyFiles::read(path).map_err(read)?;
-    let settings = policy::Settings {
+    Policy::load(&files.rego, &files.data, policy_settings(config)).map_err(ServerError::Policy)
+}
+
+/// What `config` says about policies outside of them.
+pub fn policy_settings(config: &Config) -> policy::Settings {
+    policy::Settings {
         default: match config.policy.default {
             config::DefaultEffect::Deny => policy::DefaultEffect::Deny,
             config::DefaultEffect::Hold => policy::DefaultEffect::Hold,
@@ -116,8 +121,7 @@ pub fn load_policy(config: &Config) -> Result<Policy, ServerError> {
         credentials: config.credentials.keys().map(ToString::to_string).collect(),
         evaluation_max: config.policy.evaluation_max.get(),
         ..policy::Settings::default()
-    };
-    Policy::load(&files.rego, &files.data, settings).map_err(ServerError::Policy)
+    }
 }
 
 fn agents(config: &Config) -> Result<AgentKeys, ServerError> {
@@ -198,7 +202,11 @@ fn upstream_settings(upstream: &config::Upstream) -> UpstreamSettings {
     }
 }
 
-fn dialect(upstream: &config::Upstream) -> Result<Dialect, ServerError> {
+/// Reads what `upstream` is spoken to in.
+///
+/// # Errors
+/// If its document cannot be read.
+pub fn dialect(upstream: &config::Upstream) -> Result<Dialect, ServerError> {
     match &upstream.dialect {
         config::Dialect::Http => Ok(Dialect::Http),
         config::Dialect::OpenApi(openapi) => {

@@ -17,8 +17,10 @@ mod sockets;
 mod systemd;
 
 pub use build::Loaded;
+pub use build::dialect;
 pub use build::load;
 pub use build::load_policy;
+pub use build::policy_settings;
 pub use clock::system_clock;
 pub use error::ServerError;
 pub use hand_over::TakeOverError;

@@ -18,6 +18,7 @@ mod http2;
 mod ingress;
 mod limits;
 mod long_bodies;
+mod policy;
 mod reload;
 mod retries;
 mod secrets;

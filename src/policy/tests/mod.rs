@@ -2,7 +2,13 @@
 
 mod answers;
 mod bodies;
+mod conformance;
+mod heads;
+mod library;
+mod linting;
 mod loading;
+mod looking;
+mod mutants;
 mod obligations;
 mod properties;
 mod runaway;
