@@ -221,12 +221,19 @@ impl Log {
     ///
     /// # Errors
     /// [`Unavailable`] if the log does not take it: it will not be written.
-    pub async fn append_waiting(&self, leaf: Leaf) -> Result<(), Unavailable> {
+    pub fn append_waiting(&self, leaf: Leaf) -> impl Future<Output = Result<(), Unavailable>> {
         let mut entry = Some(Entry::Leaf { leaf, waiter: None });
-        match self.shared.offer(&mut entry) {
-            // Boxed, so that calls that need not wait do not carry its size.
-            Err(Unavailable::Full) => Box::pin(self.shared.push_waiting(entry)).await,
-            taken => taken.map_err(|unavailable| self.shared.refused(unavailable)),
+        // Offered before there is a future, and boxed if it has to wait, so that calls that need not
+        // wait do not carry its size.
+        let taken = match self.shared.offer(&mut entry) {
+            Err(Unavailable::Full) => Err(Box::pin(self.shared.push_waiting(entry))),
+            taken => Ok(taken.map_err(|unavailable| self.shared.refused(unavailable))),
+        };
+        async {
+            match taken {
+                Ok(taken) => taken,
+                Err(waiting) => waiting.await,
+            }
         }
     }
 

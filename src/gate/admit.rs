@@ -147,24 +147,29 @@ impl Gate {
     ///
     /// # Errors
     /// A refusal for the caller. It has been recorded.
-    pub async fn admit(self: &Arc<Self>, mut call: Call, body: &mut impl BodySource) -> Result<Admission, Refusal> {
+    pub async fn admit(
+        self: &Arc<Self>,
+        mut call: Box<Call>,
+        body: &mut impl BodySource,
+    ) -> Result<Admission, Refusal> {
         let policy = self.policy.load_full();
         if !body.is_present() {
             set_body(&mut call, Body::Absent);
         } else if policy.reads_body() || (policy.shadow_reads_body() && self.is_short(&call)) {
-            let read = self.inspect(&call, body).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
+            let read =
+                Box::pin(self.inspect(&call, body)).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
             set_body(&mut call, read);
         }
         let decision = self.in_shadow(&call, self.decide(&policy, &call)?);
         match &decision.effect {
             Effect::Allow(_) => {
-                self.record_allowed(&call, &decision).await?;
+                self.record_allowed(&call, &decision)?.await?;
                 self.metrics.allowed.inc();
                 Ok(Admission::Admitted(Admitted::allowed(Arc::clone(self), call, decision)))
             }
             Effect::Deny(_) | Effect::NoMatch => Err(self.deny(&call, &decision)),
             // The rest is boxed, so that calls that are not held do not carry its size.
-            Effect::Hold(_) => Box::pin(self.hold(call, decision, body)).await,
+            Effect::Hold(_) => Box::pin(self.hold(call, &decision, body)).await,
         }
     }
 

@@ -33,42 +33,47 @@ impl Gate {
     /// Holds `call` until people have decided on it.
     pub(super) async fn hold(
         self: &Arc<Self>,
-        mut call: Call,
-        decision: Decision,
+        mut call: Box<Call>,
+        decision: &Decision,
         body: &mut impl BodySource,
     ) -> Result<Admission, Refusal> {
-        let Effect::Hold(obligations) = &decision.effect else { return Err(self.deny(&call, &decision)) };
+        let Effect::Hold(obligations) = &decision.effect else { return Err(self.deny(&call, decision)) };
         let slot = self.held_calls.try_acquire().map_err(|_| overloaded("too many calls wait for approval"));
         let _slot = slot.inspect_err(|refusal| self.note_refused(&call, refusal))?;
         let Message::Http(request) = &call.message;
         if matches!(request.body, Body::Unread) {
-            let read = self.keep(&call, body).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
+            let read =
+                Box::pin(self.keep(&call, body)).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
             set_body(&mut call, read);
         }
         let budget = self.held_bytes.try_acquire_many(held_bytes(&call));
         let budget = budget.map_err(|_| overloaded("the bodies of calls that wait for approval take too much memory"));
         let _budget = budget.inspect_err(|refusal| self.note_refused(&call, refusal))?;
         let digest = call.digest(&decision.policy);
-        self.check_resumption(&call, digest).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
-        let hold = match self.open(&call, &decision, obligations, digest).await? {
+        // What is over soon is boxed, so that a call that waits for hours does not carry its size.
+        Box::pin(self.check_resumption(&call, digest))
+            .await
+            .inspect_err(|refusal| self.note_refused(&call, refusal))?;
+        let hold = match Box::pin(self.open(&call, decision, obligations, digest)).await? {
             Place::Waits(hold) => hold,
             Place::HasRun(kept) => return Ok(Admission::Replayed(kept)),
         };
         self.metrics.held.inc();
-        self.record_shadow(&call, &decision);
+        self.record_shadow(&call, decision);
         tracing::info!(call.id = %call.id, decision.id = %decision.id, approval.id = %hold.id(), digest = %digest.short(),
             principal.id = %call.principal.id, upstream = %call.upstream.name, action = %call.actions.first().name,
             "held for approval");
         if call.respond_async && !hold.is_over() {
             let accepted = refuse::accepted(hold.id()).decided(decision.id);
-            hold.leave().await;
+            Box::pin(hold.leave()).await;
             return Err(accepted);
         }
+        call.detach();
         body.holding(true);
-        let waited = self.wait(&call, &decision, obligations, hold).await;
+        let waited = self.wait(&call, decision, obligations, hold).await;
         body.holding(false);
         let (hold, approval) = waited?;
-        self.decide_again(call, digest, approval, hold).await.map(Admission::Admitted)
+        Box::pin(self.decide_again(call, digest, approval, hold)).await.map(Admission::Admitted)
     }
 
     /// A caller that names an approval must be the one that it was opened for, with the very same
@@ -118,7 +123,7 @@ impl Gate {
         };
         waiting.over(outcome);
         if matches!(outcome, "asked" | "still-pending") {
-            hold.leave().await;
+            Box::pin(hold.leave()).await;
         }
         tracing::info!(call.id = %call.id, approval.id = %id, code = refusal.code.as_str(), "the wait is over");
         Err(refusal.decided(decision.id))
@@ -127,7 +132,7 @@ impl Gate {
     /// Policy has the last word: it is asked again with the approval in hand, as it is now.
     async fn decide_again(
         self: &Arc<Self>,
-        call: Call,
+        call: Box<Call>,
         digest: CallDigest,
         approval: Arc<Approval>,
         hold: Hold,
@@ -146,7 +151,7 @@ impl Gate {
             Ok(decision) if stands => decision,
             Ok(decision) => {
                 let why = "the policy does not stand by it any more".to_owned();
-                self.revoke(&approval, why).await;
+                Box::pin(self.revoke(&approval, why)).await;
                 return Err(self.deny(&call, &decision).about(approval.id));
             }
             Err(error) => {
@@ -200,3 +205,45 @@ fn approval_input(approval: &Approval) -> Value {
 
 /// Nobody decides faster than this, so to answer any sooner would only be noise.
 const PATIENCE_MIN: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::Keep;
+
+    struct NoBody;
+
+    impl BodySource for NoBody {
+        fn is_present(&self) -> bool {
+            false
+        }
+
+        fn holding(&mut self, _: bool) {}
+
+        async fn read(&mut self, _: u64) -> Result<Body, Refusal> {
+            Ok(Body::Absent)
+        }
+
+        async fn keep(&mut self, _: Keep) -> Result<Body, Refusal> {
+            Ok(Body::Absent)
+        }
+    }
+
+    fn hold(
+        gate: &'static Arc<Gate>,
+        call: Box<Call>,
+        decision: &'static Decision,
+        body: &'static mut NoBody,
+    ) -> impl Future<Output = Result<Admission, Refusal>> {
+        gate.hold(call, decision, body)
+    }
+
+    fn size<A, B, C, D, F: Future>(_: fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_call_that_waits_is_small() {
+        assert!(size(hold) <= 768, "{} bytes", size(hold));
+    }
+}

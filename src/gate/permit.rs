@@ -37,7 +37,7 @@ pub enum Admission {
 #[derive(Debug)]
 pub struct Admitted {
     gate: Arc<Gate>,
-    call: Call,
+    call: Box<Call>,
     decision: Decision,
     approved: Option<Approved>,
 }
@@ -50,13 +50,13 @@ struct Approved {
 }
 
 impl Admitted {
-    pub(super) fn allowed(gate: Arc<Gate>, call: Call, decision: Decision) -> Self {
+    pub(super) fn allowed(gate: Arc<Gate>, call: Box<Call>, decision: Decision) -> Self {
         Self { gate, call, decision, approved: None }
     }
 
     pub(super) fn approved(
         gate: Arc<Gate>,
-        call: Call,
+        call: Box<Call>,
         decision: Decision,
         digest: CallDigest,
         approval: Arc<Approval>,
@@ -101,7 +101,7 @@ impl Admitted {
                     tracing::error!(call.id = %call.id, approval.id = %approval.id, "the call is not the one approved");
                     return Err(Refusal::new(RefusalCode::Internal, "the call is not the one that was approved"));
                 }
-                let claimed = hold.claim(call.exact_sha256(), caller).await;
+                let claimed = Box::pin(hold.claim(call.exact_sha256(), caller)).await;
                 let refused = |error| refuse::not_claimed(approval.id, &error);
                 Some(claimed.map_err(refused).inspect_err(|refusal| gate.note_refused(&call, refusal))?)
             }
@@ -118,7 +118,7 @@ impl Admitted {
 #[must_use = "an unspent permit is a call that was allowed and never sent"]
 #[derive(Debug)]
 pub struct Permitted {
-    call: Call,
+    call: Box<Call>,
     permit: Permit,
 }
 
@@ -134,7 +134,7 @@ impl Permitted {
     }
 
     /// Takes it apart, to be sent at once. From here on bytes may have left.
-    pub fn spend(self) -> (Call, Permit) {
+    pub fn spend(self) -> (Box<Call>, Permit) {
         let Self { call, mut permit } = self;
         if let Some(Way::Approved(run)) = &mut permit.ending {
             run.sending();

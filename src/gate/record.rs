@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use aws_lc_rs::rand;
+use futures_util::TryFutureExt;
+use futures_util::future::Either;
 use serde_json::Value;
 
 use crate::approval::ApprovalError;
@@ -35,7 +37,11 @@ impl Gate {
     ///
     /// # Errors
     /// A refusal if the log does not take it: then the call must not leave.
-    pub(super) async fn record_allowed(&self, call: &Call, decision: &Decision) -> Result<(), Refusal> {
+    pub(super) fn record_allowed(
+        &self,
+        call: &Call,
+        decision: &Decision,
+    ) -> Result<impl Future<Output = Result<(), Refusal>>, Refusal> {
         let (rules, log) = match &decision.effect {
             Effect::Allow(obligations) => {
                 (obligations.rules.iter().map(String::as_str).collect::<Vec<_>>(), wanted(call, &obligations.log))
@@ -50,11 +56,11 @@ impl Gate {
         let event = self.event(EventKind::RequestAllowed, call, Some(decision), data, Vec::new());
         let leaf = event.seal(&self.instance, salt).map_err(|error| self.audit_unavailable(&error.to_string()))?;
         let taken = if self.settings.load().strict_audit {
-            self.log.append_durably(leaf).await.map(drop)
+            Either::Left(Box::pin(self.log.append_durably(leaf)).map_ok(drop))
         } else {
-            self.log.append_waiting(leaf).await
+            Either::Right(self.log.append_waiting(leaf))
         };
-        taken.map_err(|error| self.audit_unavailable(&error.to_string()))
+        Ok(taken.map_err(|error| self.audit_unavailable(&error.to_string())))
     }
 
     /// Records that `call` may not leave. The query can hold what is nobody's business, so only a

@@ -9,6 +9,7 @@ use http::Method;
 
 use super::action::Actions;
 use super::canonical;
+use super::detach;
 use super::digest::CallDigest;
 use super::digest::CanonicalHasher;
 use super::digest::PolicyDigest;
@@ -166,6 +167,14 @@ impl Call {
             Message::Http(request) => request.hash_into(&mut hasher),
         }
         hasher.finish()
+    }
+
+    /// Copies what may be slices of a connection's buffers, so that those can be given back while the
+    /// call waits. The call itself stays the same.
+    pub fn detach(&mut self) {
+        match &mut self.message {
+            Message::Http(request) => detach::detach(request),
+        }
     }
 
     /// SHA-256 over the length-prefixed method, authority, target, all header fields, body and

@@ -8,6 +8,7 @@ mod action;
 mod call;
 mod canonical;
 mod decision;
+mod detach;
 mod digest;
 mod ids;
 mod kept;

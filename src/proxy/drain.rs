@@ -10,7 +10,6 @@ use std::time::Duration;
 use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
-use http::Version;
 use http::header::CONNECTION;
 use tokio_util::sync::CancellationToken;
 
@@ -22,11 +21,10 @@ pub async fn unused(drain: &CancellationToken) {
     Box::pin(tokio::time::sleep(LINGER)).await;
 }
 
-/// Says, while draining, that this answer is the last one on its connection. HTTP/2 has GOAWAY for
-/// that, and a connection that changes its protocol is none of ours.
-pub(super) fn last_answer<B>(drain: &CancellationToken, response: &mut Response<B>, version: Version) {
-    let http1 = version < Version::HTTP_2 && response.status() != StatusCode::SWITCHING_PROTOCOLS;
-    if http1 && drain.is_cancelled() {
+/// Says, while draining, that this answer is the last one on its HTTP/1.1 connection; HTTP/2 has
+/// GOAWAY for that. A connection that changes its protocol is none of ours.
+pub(super) fn last_answer<B>(drain: &CancellationToken, response: &mut Response<B>) {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS && drain.is_cancelled() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
 }

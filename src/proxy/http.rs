@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -86,67 +87,65 @@ pub struct Shared {
 }
 
 /// Answers one request, whatever happens to it. `watched` is set once its call is held.
-pub(super) async fn handle(
+///
+/// Reads the head before there is a future, so that a call that waits carries the call and no head.
+pub(super) fn handle(
     shared: Arc<Shared>,
     core: usize,
     arrival: Arc<Arrival>,
     request: Request<Incoming>,
     watched: HeldFlag,
-) -> Result<Response<Answer>, Infallible> {
+) -> impl Future<Output = Result<Response<Answer>, Infallible>> + Send + 'static {
     let started = Instant::now();
     let received = shared.clock.now();
     let id = CallId::new(&shared.ids, received);
     let method = shared.metrics.method(request.method());
     let http1 = request.version() < http::Version::HTTP_2;
-    let (parts, body) = request.into_parts();
-    let exchange = Exchange { shared: Arc::clone(&shared), core, arrival, id, received };
-    let mut body = Downstream::new(body, shared.limits.body_timeout, watched);
-    let (route, answered) = match exchange.read(&parts) {
-        Ok(Asked::Own { head, principal }) => {
-            let approvals = shared.gate.approvals();
-            let asked = own::answer(approvals, &principal, &parts.method, &head, &parts.headers, body);
-            (None, Box::pin(asked).await)
-        }
-        Ok(Asked::Call(asked)) => {
-            let route = Arc::clone(&asked.route);
-            // At `debug`, so that calls do not pay for a span that nobody sees; what is logged of a
-            // call at other levels carries its ids itself.
-            let span = tracing::debug_span!("call", call.id = %id, principal.id = %asked.principal.id,
-                http.request.method = %parts.method, server.address = %asked.head.host, upstream = %route.facts.name);
-            let answered = if sse::is_wanted(&parts.headers) {
-                let held = HeldFlag::default();
-                body.flag(held.clone());
-                let pending = Box::pin(async move { exchange.answer(parts, body, asked).await }.instrument(span));
-                sse::answer(pending, held).await
-            } else {
-                exchange.answer(parts, body, asked).instrument(span).await
-            };
-            (Some(route), answered)
-        }
-        Err(refusal) => (None, Err(refusal)),
-    };
-    let answer = answered.unwrap_or_else(|refusal| refused(&refusal, id, http1));
-    let metrics = route.as_ref().map_or(&shared.metrics.unrouted, |route| &route.metrics);
-    metrics.answered(method, answer.status(), started.elapsed());
-    Ok(answer)
+    let exchange = Exchange { shared, core, arrival, id, received };
+    let asked = exchange.ask(request, watched);
+    async move {
+        let (route, answered) = match asked {
+            Ok(Asked::Own(answer)) => (None, answer.await),
+            Ok(Asked::Call(asked)) => {
+                let (route, span) = (Arc::clone(&asked.route), asked.span.clone());
+                let answered = if let Some(held) = asked.stream.clone() {
+                    let exchange = exchange.clone();
+                    let pending = Box::pin(async move { exchange.answer(asked).await }.instrument(span));
+                    Box::pin(sse::answer(pending, held)).await
+                } else {
+                    exchange.answer(asked).instrument(span).await
+                };
+                (Some(route), answered)
+            }
+            Err(refusal) => (None, Err(refusal)),
+        };
+        let answer = answered.unwrap_or_else(|refusal| refused(&refusal, id, http1));
+        let metrics = route.as_ref().map_or(&exchange.shared.metrics.unrouted, |route| &route.metrics);
+        metrics.answered(method, answer.status(), started.elapsed());
+        Ok(answer)
+    }
 }
 
 /// What a request turns out to be once its head has been read.
 enum Asked {
     /// A call to an upstream.
-    Call(AskedCall),
-    /// A request to the agent's own endpoints.
-    Own { head: Head, principal: Arc<Principal> },
+    Call(Box<AskedCall>),
+    /// A request to the agent's own endpoints, and what answers it.
+    Own(sse::Pending),
 }
 
 struct AskedCall {
-    head: Head,
-    principal: Arc<Principal>,
+    call: Box<Call>,
+    caller: Arc<Principal>,
+    body: Downstream,
+    upgrade: Option<OnUpgrade>,
     route: Arc<Route>,
-    /// The path as it will be sent.
-    path: String,
+    span: tracing::Span,
+    /// Says whether the call is being held, where the agent wants an event stream.
+    stream: Option<HeldFlag>,
 }
 
+#[derive(Clone)]
 struct Exchange {
     shared: Arc<Shared>,
     core: usize,
@@ -158,8 +157,10 @@ struct Exchange {
 impl Exchange {
     /// Reads the head, asks who calls, and finds the way. Nobody learns which routes there are
     /// before they have said who they are.
-    fn read(&self, parts: &request::Parts) -> Result<Asked, Refusal> {
-        let head = wire::read_head(parts, &self.arrival).map_err(|error| {
+    fn ask(&self, request: Request<Incoming>, watched: HeldFlag) -> Result<Asked, Refusal> {
+        let (mut parts, body) = request.into_parts();
+        let mut body = Downstream::new(body, self.shared.limits.body_timeout, watched);
+        let head = wire::read_head(&parts, &self.arrival).map_err(|error| {
             self.shared.wire_metrics.refused(&error);
             error.refusal()
         })?;
@@ -169,30 +170,50 @@ impl Exchange {
             error.refusal()
         })?;
         if head.path.starts_with(own::PREFIX) {
-            return Ok(Asked::Own { head, principal });
+            let gate = Arc::clone(&self.shared.gate);
+            return Ok(Asked::Own(Box::pin(async move {
+                own::answer(gate.approvals(), &principal, &parts.method, &head, &parts.headers, body).await
+            })));
         }
         let (route, path) = snapshot.routes.find(&head.host, &head.path).ok_or_else(|| {
             let detail = format!("no upstream is configured for the host `{}` and the path `{}`", head.host, head.path);
             Refusal::new(RefusalCode::NoRoute, detail)
         })?;
         let (route, path) = (Arc::clone(route), path.to_owned());
-        Ok(Asked::Call(AskedCall { head, principal, route, path }))
+        // At `debug`, so that calls do not pay for a span that nobody sees; what is logged of a call at
+        // other levels carries its ids itself.
+        let span = tracing::debug_span!("call", call.id = %self.id, principal.id = %principal.id,
+            http.request.method = %parts.method, server.address = %head.host, upstream = %route.facts.name);
+        let upgrade = parts.extensions.remove::<OnUpgrade>();
+        let stream = sse::is_wanted(&parts.headers).then(HeldFlag::default);
+        if let Some(held) = &stream {
+            body.flag(held.clone());
+        }
+        let caller = Arc::clone(&principal);
+        let call = Box::new(self.call(parts, head, principal, &route, path));
+        Ok(Asked::Call(Box::new(AskedCall { call, caller, body, upgrade, route, span, stream })))
     }
 
-    async fn answer(
-        &self,
-        mut parts: request::Parts,
-        mut body: Downstream,
-        asked: AskedCall,
-    ) -> Result<Response<Answer>, Refusal> {
-        let upgrade = parts.extensions.remove::<OnUpgrade>();
-        let AskedCall { head, principal, route, path } = asked;
-        let caller = Arc::clone(&principal);
-        let call = self.call(parts, head, principal, &route, path);
-        let admitted = match self.shared.gate.admit(call, &mut body).await? {
-            Admission::Admitted(admitted) => admitted,
+    async fn answer(&self, mut asked: Box<AskedCall>) -> Result<Response<Answer>, Refusal> {
+        // Boxed, so that calls that are held do not carry the size of the way to the upstream; and
+        // awaited outside of the match, whose value would be carried too.
+        let forwarded = match self.shared.gate.admit(asked.call, &mut asked.body).await? {
+            Admission::Admitted(admitted) => {
+                Box::pin(self.forward(admitted, asked.caller, asked.body, asked.upgrade, asked.route))
+            }
             Admission::Replayed(kept) => return replayed(&kept),
         };
+        forwarded.await
+    }
+
+    async fn forward(
+        &self,
+        admitted: Admitted,
+        caller: Arc<Principal>,
+        body: Downstream,
+        upgrade: Option<OnUpgrade>,
+        route: Arc<Route>,
+    ) -> Result<Response<Answer>, Refusal> {
         let (credential, dedicated, caller) = match self.prepare(&admitted, &route, caller).await {
             Ok(prepared) => prepared,
             Err(refusal) => return Err(admitted.refused(refusal)),
@@ -201,16 +222,16 @@ impl Exchange {
         // From here on the caller may leave at any await; the permit is claimed at the last moment.
         let permitted = admitted.permit(&caller).await?;
         let onward = Onward { core: self.core, arrival: Arc::clone(&self.arrival), credential, upgrade, dedicated };
-        let route_upstream = Arc::clone(&route.upstream);
         if approved {
             // A task of its own: once an approved call is sent, its outcome is worth knowing even
             // if the caller leaves.
-            let sending = tokio::spawn(async move { route_upstream.send(permitted, body, onward).await });
+            let route = Arc::clone(&route);
+            let sending = tokio::spawn(async move { route.upstream.send(permitted, body, onward).await });
             return sending
                 .await
                 .map_err(|_| Refusal::new(RefusalCode::Internal, "the call was sent and then lost"))?;
         }
-        route_upstream.send(permitted, body, onward).await
+        route.upstream.send(permitted, body, onward).await
     }
 
     /// What is needed beside the call itself: its credential; and if people have approved it, a
@@ -318,4 +339,20 @@ fn refused(refusal: &Refusal, id: CallId, http1: bool) -> Response<Answer> {
         answer.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, C, D, E, F: Future>(_: fn(A, B, C, D, E) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A held call costs at least this, whatever else it needs. What has grown can most likely be
+    /// boxed where it is only needed for a moment.
+    #[test]
+    fn a_call_that_waits_is_small() {
+        assert!(size(handle) <= 704, "{} bytes", size(handle));
+    }
 }

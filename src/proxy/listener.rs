@@ -98,7 +98,8 @@ impl Core {
             return connection::serve(self, stream, connection::Version::Http1, arrival).await;
         };
         let table = table.load_full();
-        match table.accept(stream, self.limits.handshake_timeout).await {
+        // Boxed, so that the connection does not carry the handshake's size for as long as it lasts.
+        match Box::pin(table.accept(stream, self.limits.handshake_timeout)).await {
             Ok((stream, sni)) => {
                 let version = connection::Version::from_alpn(stream.get_ref().1.alpn_protocol());
                 connection::serve(self, stream, version, Arrival { tls: true, sni, source_ip }).await;

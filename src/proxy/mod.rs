@@ -13,6 +13,7 @@ mod answer;
 mod connection;
 mod drain;
 mod http;
+mod http1;
 mod own;
 mod payload;
 mod readback;

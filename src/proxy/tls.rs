@@ -100,12 +100,13 @@ impl TlsTable {
         &self,
         stream: TcpStream,
         timeout: Duration,
-    ) -> std::io::Result<(TlsStream<TcpStream>, Option<String>)> {
+    ) -> std::io::Result<(Box<TlsStream<TcpStream>>, Option<String>)> {
         let handshake = async {
             let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
             let name = start.client_hello().server_name().map(str::to_ascii_lowercase);
             let config = self.choose(name.as_deref()).ok_or(std::io::ErrorKind::NotFound)?;
-            Ok((start.into_stream(config).await?, name))
+            // Boxed, since it is large and moves from future to future.
+            Ok((Box::new(start.into_stream(config).await?), name))
         };
         tokio::time::timeout(timeout, handshake).await.map_err(|_| std::io::ErrorKind::TimedOut)?
     }

@@ -14,6 +14,7 @@ mod demo;
 mod deploys;
 mod encodings;
 mod forwarding;
+mod held_connections;
 mod http2;
 mod ingress;
 mod limits;

@@ -216,7 +216,7 @@ impl Upstream {
     /// credential last.
     fn request(
         &self,
-        call: Call,
+        call: Box<Call>,
         downstream: Downstream,
         arrival: &Arrival,
         credential: Option<Injection>,

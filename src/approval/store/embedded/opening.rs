@@ -101,24 +101,13 @@ fn candidates(connection: &Connection, sought: &Sought, found: Found) -> Result<
                 None => Ok(Vec::new()),
             }
         }
-        Found::Open => {
-            let query = "SELECT id, record FROM approvals WHERE principal = ?1 AND digest = ?2
-                         AND state IN ('pending', 'approved') ORDER BY id";
-            records(connection, query, params![sought.principal, sought.digest.to_hex()])
-        }
+        Found::Open => records(connection, OPEN_CALLS, params![sought.principal, sought.digest.to_hex()]),
         Found::Ended => {
             let digest = sought.digest.to_hex();
             // A run may take longer than anything is remembered.
-            let query = "SELECT id, record FROM approvals WHERE principal = ?1 AND digest = ?2
-                         AND state = 'forwarding' ORDER BY id";
-            let mut found = records(connection, query, params![sought.principal, digest])?;
-            // Those states in which a record has nothing to say to a call without its name are left
-            // out, or a caller could hide a denial behind calls that it takes back itself.
-            let query = "SELECT id, record FROM approvals WHERE principal = ?1 AND digest = ?2 AND ended >= ?3
-                         AND state NOT IN ('forwarding', 'expired', 'lapsed', 'withdrawn', 'failed')
-                         ORDER BY ended DESC LIMIT 16";
+            let mut found = records(connection, RUNNING_CALLS, params![sought.principal, digest])?;
             let since = sought.ended_since().unix_micros();
-            found.append(&mut records(connection, query, params![sought.principal, digest, since])?);
+            found.append(&mut records(connection, ENDED_CALLS, params![sought.principal, digest, since])?);
             Ok(found)
         }
     }
@@ -163,4 +152,39 @@ fn limit(connection: &Connection, column: &'static str, value: &str, max: u64) -
         return Ok(());
     }
     Err(ApprovalError::TooManyPending { whose: format!("the {column} `{value}`"), pending, max })
+}
+
+/// One index each, or whoever is held waits for all who are.
+const OPEN_CALLS: &str = "SELECT id, record FROM approvals WHERE principal = ?1 AND digest = ?2
+    AND state IN ('pending', 'approved') ORDER BY id";
+const RUNNING_CALLS: &str = "SELECT id, record FROM approvals WHERE principal = ?1 AND digest = ?2
+    AND state = 'forwarding' ORDER BY id";
+/// Those states in which a record has nothing to say to a call without its name are left out, or a
+/// caller could hide a denial behind calls that it takes back itself.
+const ENDED_CALLS: &str = "SELECT id, record FROM approvals WHERE principal = ?1 AND digest = ?2 AND ended >= ?3
+    AND state NOT IN ('forwarding', 'expired', 'lapsed', 'withdrawn', 'failed')
+    ORDER BY ended DESC LIMIT 16";
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema;
+    use super::*;
+
+    #[test]
+    fn the_records_of_a_call_are_found_by_principal_and_digest() {
+        let connection = Connection::open_in_memory().unwrap();
+        schema::STEPS.iter().for_each(|step| connection.execute_batch(step).unwrap());
+        for query in [OPEN_CALLS, RUNNING_CALLS, ENDED_CALLS] {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+            for number in 1..=statement.parameter_count() {
+                statement.raw_bind_parameter(number, "x").unwrap();
+            }
+            let mut plan = Vec::new();
+            let mut rows = statement.raw_query();
+            while let Some(row) = rows.next().unwrap() {
+                plan.push(row.get::<_, String>(3).unwrap());
+            }
+            assert!(plan.len() == 1 && plan[0].contains("(principal=? AND digest=?"), "{plan:?}");
+        }
+    }
 }

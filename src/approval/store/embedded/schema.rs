@@ -104,7 +104,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// From one form to the next, the first one from an empty file. Each is a transaction, and ends
 /// with the number of the form that it leads to.
-pub(super) const STEPS: [&str; 3] = [TABLES, CALLS, BODIES];
+pub(super) const STEPS: [&str; 4] = [TABLES, CALLS, BODIES, RUNNING];
 
 /// `FULL` makes a commit wait until the disk has it, in WAL mode too.
 const SETTINGS: &str = "
@@ -185,5 +185,14 @@ const BODIES: &str = "
         PRIMARY KEY (id, number)
     ) STRICT;
     PRAGMA user_version = 3;
+    COMMIT;
+";
+
+/// What the fourth form adds: the way to a call that runs. Whoever opens an approval looks for one,
+/// and without it would look through all that are held.
+const RUNNING: &str = "
+    BEGIN IMMEDIATE;
+    CREATE INDEX running_calls ON approvals (principal, digest) WHERE state = 'forwarding';
+    PRAGMA user_version = 4;
     COMMIT;
 ";
