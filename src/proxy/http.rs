@@ -35,6 +35,7 @@ use crate::model::Refusal;
 use crate::model::RefusalCode;
 use crate::wire;
 use crate::wire::Arrival;
+use crate::wire::Form;
 use crate::wire::Head;
 use crate::wire::WireMetrics;
 
@@ -96,31 +97,33 @@ pub(super) async fn handle(
     let (parts, body) = request.into_parts();
     let exchange = Exchange { shared: Arc::clone(&shared), core, arrival, id, received };
     let mut body = Downstream::new(body, shared.limits.body_timeout);
-    let (route, answered) = match exchange.read(&parts) {
+    let (route, form, answered) = match exchange.read(&parts) {
         Ok(Asked::Own { head, principal }) => {
             let approvals = shared.gate.approvals();
             let asked = own::answer(approvals, &principal, &parts.method, &head, &parts.headers, body);
-            (None, Box::pin(asked).await)
+            (None, Form::Problem, Box::pin(asked).await)
         }
         Ok(Asked::Call(asked)) => {
             let route = Arc::clone(&asked.route);
+            let form = asked.head.client.profile.form;
             // At `debug`, so that calls do not pay for a span that nobody sees; what is logged of a
             // call at other levels carries its ids itself.
             let span = tracing::debug_span!("call", call.id = %id, principal.id = %asked.principal.id,
                 http.request.method = %parts.method, server.address = %asked.head.host, upstream = %route.facts.name);
-            let answered = if sse::is_wanted(&parts.headers) {
-                let held = HeldFlag::default();
-                body.flag(held.clone());
-                let pending = Box::pin(async move { exchange.answer(parts, body, asked).await }.instrument(span));
-                sse::answer(pending, held).await
-            } else {
-                exchange.answer(parts, body, asked).instrument(span).await
+            let answered = match sse::wish(&parts.headers, form) {
+                Some(wish) => {
+                    let held = HeldFlag::default();
+                    body.flag(held.clone(), wish);
+                    let pending = Box::pin(async move { exchange.answer(parts, body, asked).await }.instrument(span));
+                    sse::answer(pending, held).await
+                }
+                None => exchange.answer(parts, body, asked).instrument(span).await,
             };
-            (Some(route), answered)
+            (Some(route), form, answered)
         }
-        Err(refusal) => (None, Err(refusal)),
+        Err(refusal) => (None, wire::recognise(&parts.headers).profile.form, Err(refusal)),
     };
-    let answer = answered.unwrap_or_else(|refusal| refused(&refusal, id, http1));
+    let answer = answered.unwrap_or_else(|refusal| refused(form, &refusal, id, http1));
     let metrics = route.as_ref().map_or(&shared.metrics.unrouted, |route| &route.metrics);
     metrics.answered(method, answer.status(), started.elapsed());
     Ok(answer)
@@ -258,8 +261,8 @@ impl Exchange {
     }
 }
 
-fn refused(refusal: &Refusal, id: CallId, http1: bool) -> Response<Answer> {
-    let mut answer = wire::problem(refusal, Some(id)).map(|bytes: Bytes| Answer::own(bytes));
+fn refused(form: Form, refusal: &Refusal, id: CallId, http1: bool) -> Response<Answer> {
+    let mut answer = wire::refuse(form, refusal, Some(id)).map(|bytes: Bytes| Answer::own(bytes));
     if refusal.code == RefusalCode::ApprovalAccepted
         && let Some(location) = refusal.approval.and_then(|id| HeaderValue::try_from(own::location(id)).ok())
     {

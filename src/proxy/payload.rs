@@ -26,13 +26,14 @@ use crate::model::RefusalCode;
 use crate::wire;
 
 use super::sse::HeldFlag;
+use super::sse::Wish;
 
 /// The body as it comes from the agent, until somebody reads it or it is sent on.
 #[derive(Debug)]
 pub(super) struct Downstream {
     incoming: Option<Incoming>,
     pause_max: Duration,
-    held: Option<HeldFlag>,
+    held: Option<(HeldFlag, Wish)>,
 }
 
 impl Downstream {
@@ -42,9 +43,9 @@ impl Downstream {
         Self { incoming, pause_max, held: None }
     }
 
-    /// From now on `flag` says whether the call is being held.
-    pub(super) fn flag(&mut self, flag: HeldFlag) {
-        self.held = Some(flag);
+    /// From now on `flag` says whether the call is being held, if its caller wishes to hear events.
+    pub(super) fn flag(&mut self, flag: HeldFlag, wish: Wish) {
+        self.held = Some((flag, wish));
     }
 
     /// What is left of it, for the upstream.
@@ -63,8 +64,8 @@ impl BodySource for Downstream {
     }
 
     fn holding(&mut self, held: bool) {
-        if let Some(flag) = &self.held {
-            flag.set(held);
+        if let Some((flag, wish)) = &self.held {
+            flag.set(held && *wish == Wish::Events);
         }
     }
 
@@ -88,6 +89,9 @@ impl BodySource for Downstream {
         }
         wire::keep_safe_trailers(&mut trailers);
         let bytes = if rest.is_empty() { first } else { join(&first, &rest) };
+        if let Some((_, wish)) = &mut self.held {
+            wish.learn(&bytes);
+        }
         Ok(Body::Read { bytes, trailers })
     }
 }

@@ -1,4 +1,5 @@
-//! Refusals as problem documents (RFC 9457).
+//! Refusals as answers: a status, the fields that SDKs steer by, and a body in the form that the
+//! caller understands, which is a problem document (RFC 9457) unless its SDK wants another.
 
 use bytes::Bytes;
 use http::HeaderName;
@@ -16,29 +17,24 @@ use crate::model::CallId;
 use crate::model::Refusal;
 use crate::model::RefusalCode;
 
-/// The answer that tells a caller of `refusal`: `application/problem+json`, and the fields that
-/// SDKs steer by.
+use super::form::Form;
+
+/// The answer that tells a caller of `refusal` in `form`.
 ///
 /// A 403 never carries `Retry-After`, because there are SDKs that repeat a DELETE when told so.
-pub fn problem(refusal: &Refusal, call: Option<CallId>) -> Response<Bytes> {
+pub fn refuse(form: Form, refusal: &Refusal, call: Option<CallId>) -> Response<Bytes> {
     let status = refusal.code.status();
     let retryable = is_retryable(refusal.code);
-    let document = Document {
-        kind: format!("{TYPE_BASE}{}", refusal.code.as_str()),
-        title: refusal.code.title(),
-        status: status.as_u16(),
-        detail: &refusal.detail,
-        code: refusal.code.as_str(),
-        approval_id: refusal.approval.map(|id| id.to_string()),
-        decision_id: refusal.decision.map(|id| id.to_string()),
-        call_id: call.map(|id| id.to_string()),
-        retryable,
+    // Whoever asked not to wait asked for our own words; it is no error.
+    let form = if status.is_success() { Form::Problem } else { form };
+    let (media, body) = match form.body(refusal, call) {
+        Some(body) => ("application/json", body.to_string().into_bytes()),
+        None => ("application/problem+json", document(refusal, call)),
     };
-    let body = serde_json::to_vec(&document).expect("strings, numbers and booleans are always JSON");
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if status == StatusCode::UNAUTHORIZED {
@@ -52,13 +48,29 @@ pub fn problem(refusal: &Refusal, call: Option<CallId>) -> Response<Bytes> {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     }
-    if let Some(id) = document.approval_id.and_then(|id| HeaderValue::try_from(id).ok()) {
+    if let Some(id) = refusal.approval.and_then(|id| HeaderValue::try_from(id.to_string()).ok()) {
         headers.insert(APPROVAL_ID, id);
     }
     if let Some(state) = approval_status(refusal.code) {
         headers.insert(APPROVAL_STATUS, HeaderValue::from_static(state));
     }
+    form.add_fields(refusal, headers);
     response
+}
+
+fn document(refusal: &Refusal, call: Option<CallId>) -> Vec<u8> {
+    let document = Document {
+        kind: format!("{TYPE_BASE}{}", refusal.code.as_str()),
+        title: refusal.code.title(),
+        status: refusal.code.status().as_u16(),
+        detail: &refusal.detail,
+        code: refusal.code.as_str(),
+        approval_id: refusal.approval.map(|id| id.to_string()),
+        decision_id: refusal.decision.map(|id| id.to_string()),
+        call_id: call.map(|id| id.to_string()),
+        retryable: is_retryable(refusal.code),
+    };
+    serde_json::to_vec(&document).expect("strings, numbers and booleans are always JSON")
 }
 
 #[derive(Serialize)]
@@ -80,7 +92,7 @@ struct Document<'a> {
 
 /// True where the same request may well succeed later and cannot have run already. Sending again
 /// to join an open approval is no retry in this sense: the detail says how to do it.
-fn is_retryable(code: RefusalCode) -> bool {
+pub(super) fn is_retryable(code: RefusalCode) -> bool {
     match code {
         RefusalCode::BodyTimeout
         | RefusalCode::TooManyPending
@@ -127,7 +139,8 @@ fn approval_status(code: RefusalCode) -> Option<&'static str> {
     }
 }
 
-const TYPE_BASE: &str = "https://holdpoint.dev/problems/";
+/// What the `type` of a problem begins with.
+pub(super) const TYPE_BASE: &str = "https://holdpoint.dev/problems/";
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const APPROVAL_ID: HeaderName = HeaderName::from_static("approval-id");
 const APPROVAL_STATUS: HeaderName = HeaderName::from_static("approval-status");
