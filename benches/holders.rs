@@ -2,7 +2,7 @@
 //!
 //! `bench-holders hold PROXY CA KEY_FILE COUNT 1|2` sends COUNT calls that each have to be held,
 //! over HTTP/1.1 (a connection each) or HTTP/2 (100 on a connection), says `sent`, waits for all
-//! answers, and prints how many of each status came, and how the callers fared.
+//! answers, and prints how many of each status came, and how many callers were told when to come again.
 //!
 //! `bench-holders decide PROXY CA KEY_FILE ADMIN TOKEN_FILE UPSTREAM COUNT` is everybody at once:
 //! the agent, the reviewer and, at UPSTREAM, the upstream. It prints the microseconds from the
@@ -20,6 +20,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use http::Method;
 use http::Request;
+use http::Response;
 use http::StatusCode;
 use http::header;
 use http_body_util::BodyExt;
@@ -136,7 +137,7 @@ async fn hold(caller: Arc<Caller>, count: usize) -> anyhow::Result<()> {
                 }
                 drop((place, sent));
                 while let Some(answer) = streams.join_next().await {
-                    statuses.push(answer?.map(|answer| answer.status()));
+                    statuses.push(answer?.as_ref().map_or_else(|_| broken(), told));
                 }
             } else {
                 let mut sender = caller.http1().await?;
@@ -144,7 +145,7 @@ async fn hold(caller: Arc<Caller>, count: usize) -> anyhow::Result<()> {
                 let answer = sender.send_request(caller.request(Method::DELETE, &uri, Bytes::new())?);
                 sent.send(())?;
                 drop((place, sent));
-                statuses.push(answer.await.map(|answer| answer.status()));
+                statuses.push(answer.await.as_ref().map_or_else(|_| broken(), told));
             }
             anyhow::Ok(statuses)
         });
@@ -153,16 +154,26 @@ async fn hold(caller: Arc<Caller>, count: usize) -> anyhow::Result<()> {
     while all_sent.recv().await.is_some() {}
     say(&format!("sent {:.1}", started.elapsed().as_secs_f64()))?;
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let mut first_at = None;
+    let (mut first_at, mut to_come_again) = (None, 0);
     while let Some(statuses) = answers.join_next().await {
         first_at.get_or_insert_with(Instant::now);
-        for status in statuses?? {
-            let status = status.map_or_else(|_| "broken".to_owned(), |status: StatusCode| status.as_u16().to_string());
+        for (status, is_told) in statuses?? {
             *seen.entry(status).or_default() += 1;
+            to_come_again += usize::from(is_told);
         }
     }
     let took = first_at.map_or(Duration::ZERO, |at| at.elapsed());
-    say(&json!({ "statuses": seen, "first_to_last_seconds": took.as_secs_f64() }).to_string())
+    say(&json!({ "statuses": seen, "told": to_come_again, "first_to_last_seconds": took.as_secs_f64() }).to_string())
+}
+
+/// The status, and whether the caller is told when to come again and for which approval.
+fn told<B>(answer: &Response<B>) -> (String, bool) {
+    let is_told = answer.headers().contains_key(header::RETRY_AFTER) && answer.headers().contains_key("approval-id");
+    (answer.status().as_u16().to_string(), is_told)
+}
+
+fn broken() -> (String, bool) {
+    ("broken".to_owned(), false)
 }
 
 async fn decide(agent: &Caller, reviewer: &Caller, upstream: SocketAddr, count: usize) -> anyhow::Result<()> {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
+use holdpoint::proxy;
 use http::HeaderValue;
 use http::Method;
 use http::Request;
@@ -64,7 +65,7 @@ fn main() -> anyhow::Result<()> {
     let acceptor = TlsAcceptor::from(Arc::new(tls(certificate, key)?));
     let mut running = Vec::new();
     for _ in 0..threads {
-        let listener = holdpoint::proxy::bind(address)?;
+        let listener = proxy::listen(proxy::bind(address, proxy::Sharing::Cores)?)?;
         let (acceptor, upstream) = (acceptor.clone(), upstream.clone());
         running.push(std::thread::spawn(move || serve(listener, &acceptor, upstream)));
     }

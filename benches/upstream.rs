@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 
 use anyhow::Context;
 use bytes::Bytes;
+use holdpoint::proxy;
 use http::HeaderValue;
 use http::Request;
 use http::Response;
@@ -38,7 +39,7 @@ fn main() -> anyhow::Result<()> {
     let threads: usize = threads.parse().context("THREADS is no number")?;
     let mut running = Vec::new();
     for _ in 0..threads {
-        let listener = holdpoint::proxy::bind(address)?;
+        let listener = proxy::listen(proxy::bind(address, proxy::Sharing::Cores)?)?;
         running.push(std::thread::spawn(move || serve(listener)));
     }
     for thread in running {

@@ -1,5 +1,6 @@
 //! How a record changes: checked, carried out, sealed and told, then stored, then in the log.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
@@ -7,6 +8,7 @@ use aws_lc_rs::rand;
 use crate::model::ApprovalId;
 use crate::model::CallId;
 use crate::model::EventId;
+use crate::model::Sha256;
 
 use super::error::ApprovalError;
 use super::events;
@@ -41,8 +43,14 @@ impl Approvals {
         Ok(changed.approval)
     }
 
-    pub(super) async fn claim(&self, id: ApprovalId, run: CallId) -> Result<(), ApprovalError> {
-        let approval = self.change(id, Command::Claim { run }).await?;
+    pub(super) async fn claim(
+        &self,
+        id: ApprovalId,
+        run: CallId,
+        exact: Sha256,
+        behind: BTreeSet<String>,
+    ) -> Result<(), ApprovalError> {
+        let approval = self.change(id, Command::Claim { run, exact, behind }).await?;
         match approval.state {
             State::Forwarding { .. } => Ok(()),
             state => Err(ApprovalError::NotClaimable { approval: id, state: state.name() }),
@@ -54,21 +62,34 @@ impl Approvals {
     /// has ended would have no ending.
     pub(super) fn later(&self, id: ApprovalId, command: Command) {
         let service = self.clone();
+        self.0.tasks.spawn_on(async move { service.record_at_last(id, command).await }, &self.0.runtime);
+    }
+
+    /// The caller has gone, as `command` says. Its own retry may come before that is stored, and has
+    /// to find its place free all the same.
+    pub(super) fn leaves(&self, id: ApprovalId, call: CallId, command: Command) {
+        self.0.hub.leave(id, call);
+        let service = self.clone();
         let work = async move {
-            let mut wait = RETRY_FIRST;
-            while let Err(error) = service.record(id, command.clone()).await {
-                if !matches!(error, ApprovalError::Store(_)) {
-                    tracing::debug!(approval.id = %id, %error, "nothing was changed, or the log has yet to take it");
-                    return;
-                }
-                tracing::warn!(approval.id = %id, %error, "what happened to an approval cannot be stored; trying again");
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => wait = (wait * 2).min(RETRY_MAX),
-                    () = service.0.stop.cancelled() => return,
-                }
-            }
+            service.record_at_last(id, command).await;
+            service.0.hub.gone(id, call);
         };
         self.0.tasks.spawn_on(work, &self.0.runtime);
+    }
+
+    async fn record_at_last(&self, id: ApprovalId, command: Command) {
+        let mut wait = RETRY_FIRST;
+        while let Err(error) = self.record(id, command.clone()).await {
+            if !matches!(error, ApprovalError::Store(_)) {
+                tracing::debug!(approval.id = %id, %error, "nothing was changed, or the log has yet to take it");
+                return;
+            }
+            tracing::warn!(approval.id = %id, %error, "what happened to an approval cannot be stored; trying again");
+            tokio::select! {
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(RETRY_MAX),
+                () = self.0.stop.cancelled() => return,
+            }
+        }
     }
 
     /// The record after `command`, with the events that say what happened.

@@ -117,6 +117,22 @@ pub enum ApprovalError {
         /// How many may be.
         max: u64,
     },
+    /// The record's body has to be stored first.
+    #[error("the body of the call is not stored whole with approval `{0}`")]
+    BodyNotStored(ApprovalId),
+    /// The bodies of calls that wait take up all that they may.
+    #[error(
+        "the long bodies of calls that wait for approval take up {bytes} bytes, and no more than {max} may (`limits.stored_bytes_total_max`)"
+    )]
+    BodiesFull {
+        /// How many bytes they have.
+        bytes: u64,
+        /// How many they may have.
+        max: u64,
+    },
+    /// The body cannot be read any more.
+    #[error("the body of the call of approval `{0}` is not kept any more; it is kept until the approval is over")]
+    BodyGone(ApprovalId),
     /// The store is away.
     #[error("approvals cannot be kept: {0}")]
     Store(String),
@@ -146,13 +162,16 @@ impl ApprovalError {
             Self::Forged(_) => "forged",
             Self::NoReviewer(_) => "no-eligible-reviewer",
             Self::TooManyPending { .. } => "too-many-pending",
+            Self::BodyNotStored(_) => "body-not-stored",
+            Self::BodiesFull { .. } => "bodies-full",
+            Self::BodyGone(_) => "body-gone",
             Self::Store(_) => "store-unavailable",
             Self::Audit(_) => "audit-unavailable",
         }
     }
 
     /// Every word that [`Self::code`] can say.
-    pub const CODES: [&'static str; 19] = [
+    pub const CODES: [&'static str; 22] = [
         "not-found",
         "digest-mismatch",
         "own-request",
@@ -170,6 +189,9 @@ impl ApprovalError {
         "forged",
         "no-eligible-reviewer",
         "too-many-pending",
+        "body-not-stored",
+        "bodies-full",
+        "body-gone",
         "store-unavailable",
         "audit-unavailable",
     ];

@@ -9,6 +9,7 @@ use crate::audit::Event;
 use crate::audit::EventKind;
 use crate::audit::Fields;
 use crate::model::EventId;
+use crate::model::Sha256;
 use crate::model::Timestamp;
 
 use super::machine::Happened;
@@ -67,7 +68,15 @@ fn tell<'a>(approval: &'a Approval, happened: &'a Happened, pseudonym: &dyn Fn(&
         channel: Cow::Borrowed(channel.as_str()),
     };
     match happened {
-        Happened::Created => created(approval, pseudonym),
+        Happened::Created(exact) => created(approval, *exact, pseudonym),
+        Happened::Claimed(exact) => {
+            let data = Fields::new().with_some("call", approval.caller);
+            Told::new(
+                EventKind::ApprovalClaimed,
+                Actor::System,
+                data.with("digest", approval.digest).with("exact", *exact),
+            )
+        }
         Happened::Joined(call) => {
             Told::new(EventKind::ApprovalCallerJoined, principal(), Fields::new().with("call", *call))
         }
@@ -107,7 +116,7 @@ fn tell<'a>(approval: &'a Approval, happened: &'a Happened, pseudonym: &dyn Fn(&
     }
 }
 
-fn created<'a>(approval: &'a Approval, pseudonym: &dyn Fn(&str) -> String) -> Told<'a> {
+fn created<'a>(approval: &'a Approval, exact: Sha256, pseudonym: &dyn Fn(&str) -> String) -> Told<'a> {
     let needs: Vec<Fields<'a>> = approval
         .obligations
         .reviewers
@@ -120,6 +129,7 @@ fn created<'a>(approval: &'a Approval, pseudonym: &dyn Fn(&str) -> String) -> To
         .with("closure", approval.closure.iter().map(|name| pseudonym(name)).collect::<Vec<_>>())
         .with("decision", approval.decision)
         .with("digest", approval.digest)
+        .with("exact", exact)
         .with("expires", approval.expires)
         .with("method", approval.line.method.as_str())
         .with("requirements", needs)
@@ -142,9 +152,8 @@ fn entered<'a>(approval: &'a Approval, pseudonym: &dyn Fn(&str) -> String) -> To
             let data = none.with("claim_until", *claim_until).with("digest", approval.digest);
             system(EventKind::ApprovalApproved, data)
         }
-        State::Forwarding { run, .. } => {
-            system(EventKind::ApprovalClaimed, none.with("call", *run).with("digest", approval.digest))
-        }
+        // Nor to this one, other than by `Claimed`.
+        State::Forwarding { .. } => system(EventKind::ApprovalClaimed, none),
         State::Completed { status, .. } => system(EventKind::ApprovalCompleted, none.with("status", *status)),
         State::Failed { reason, .. } => system(EventKind::ApprovalFailed, none.with("reason", reason.as_str())),
         State::Unknown { reason, .. } => system(EventKind::ApprovalUnknown, none.with("reason", reason.as_str())),

@@ -17,6 +17,7 @@ use crate::model::ActionKind;
 use crate::model::Actions;
 use crate::model::ApprovalId;
 use crate::model::Assurance;
+use crate::model::Attempt;
 use crate::model::Authn;
 use crate::model::Body;
 use crate::model::Call;
@@ -77,6 +78,7 @@ pub(super) fn obligations(needs: &str) -> HoldObligations {
         irreversible: false,
         credential: None,
         on_disconnect: OnDisconnect::Wait,
+        repeatable: false,
     }
 }
 
@@ -87,7 +89,15 @@ pub(super) fn settings() -> Settings {
         claim_within: std::time::Duration::from_secs(50),
         pending_per_principal_max: 100,
         pending_per_rule_max: 100,
+        denied_for: std::time::Duration::from_secs(60),
+        replay_for: std::time::Duration::from_secs(60),
+        stored_bytes_total_max: 1 << 30,
     }
+}
+
+/// The hash of the bytes that run.
+pub(super) fn exact() -> Sha256 {
+    Sha256::of(b"the bytes that run")
 }
 
 /// The ids that tests draw.
@@ -154,7 +164,9 @@ pub(super) fn call(ids: &Ids, principal_id: &str, name: &str) -> Call {
         context: None,
         resumes: None,
         respond_async: false,
+        attempt: Attempt::default(),
         patience: None,
+        hold_for: None,
         source_ip: Ipv4Addr::LOCALHOST.into(),
     }
 }

@@ -7,11 +7,14 @@ use tokio::sync::oneshot;
 
 use crate::model::ApprovalId;
 use crate::model::CallId;
+use crate::model::Principal;
+use crate::model::Sha256;
 
 use super::error::ApprovalError;
 use super::hub::Wake;
 use super::machine::Command;
 use super::machine::Ending;
+use super::machine::closure;
 use super::record::Approval;
 use super::record::State;
 use super::service::Approvals;
@@ -25,6 +28,8 @@ pub struct Hold {
     woken: oneshot::Receiver<Wake>,
     /// Why the wait is over, once it is.
     over: Option<Verdict>,
+    /// Whether the caller is told to come again, so that it does not hang up of itself.
+    sent_away: bool,
     attached: bool,
 }
 
@@ -45,7 +50,7 @@ pub enum Verdict {
 
 impl Hold {
     pub(super) fn new(approvals: Approvals, id: ApprovalId, call: CallId, woken: oneshot::Receiver<Wake>) -> Self {
-        Self { approvals, id, call, woken, over: None, attached: true }
+        Self { approvals, id, call, woken, over: None, sent_away: false, attached: true }
     }
 
     /// The wait is over before it begins.
@@ -69,43 +74,53 @@ impl Hold {
         if let Some(verdict) = &self.over {
             return verdict.clone();
         }
+        self.sent_away = false;
         let woken = match patience {
             Some(patience) => tokio::time::timeout(patience, &mut self.woken).await.ok(),
             None => Some((&mut self.woken).await),
         };
         let verdict = match woken {
-            None => return Verdict::StillPending,
+            None => {
+                self.sent_away = true;
+                return Verdict::StillPending;
+            }
             Some(Ok(Wake::Changed(approval))) => verdict_on(approval),
-            // Another waiter has taken the place only if this one was thought to have left.
-            Some(Ok(Wake::Draining) | Err(_)) => Verdict::Draining,
+            // A later attempt at the same call waits in its place.
+            Some(Err(_)) => Verdict::StillPending,
+            Some(Ok(Wake::Draining)) => Verdict::Draining,
         };
+        self.sent_away = matches!(verdict, Verdict::StillPending | Verdict::Asked(_) | Verdict::Draining);
         self.over.insert(verdict).clone()
     }
 
-    /// Says that the caller leaves, and returns once that is stored: a caller that is told to come
-    /// again must find its place free when it does.
+    /// Says that the caller is told to come again, and returns once that is stored: it must find its
+    /// place free when it does.
     pub async fn leave(mut self) {
+        self.sent_away = true;
         self.approvals.0.hub.forget(self.id, self.call);
-        let left = self.approvals.record(self.id, Command::Leave { call: self.call }).await;
+        let left = self.approvals.record(self.id, Command::SendAway { call: self.call }).await;
         // What could not be stored now is stored later, by the drop.
         self.attached = left.is_err();
     }
 
     /// Claims the approval for this call: from now on no other run can have it. To be called
-    /// immediately before the first byte is sent, while the caller is still there.
+    /// immediately before the first byte is sent, while the caller is still there. `exact` is the hash
+    /// of the bytes that will be, for the log: an approval binds to what they mean. `caller` is the
+    /// principal as it is known now: whoever has come to stand behind it since does not count.
     ///
     /// # Errors
     /// [`ApprovalError::NotClaimable`] if it was revoked or lapsed meanwhile,
     /// [`ApprovalError::Forged`] if its record was not sealed by us. Then the caller counts as
     /// having left.
-    pub async fn claim(mut self) -> Result<Run, ApprovalError> {
+    pub async fn claim(mut self, exact: Sha256, caller: &Principal) -> Result<Run, ApprovalError> {
         let (approvals, id, call) = (self.approvals.clone(), self.id, self.call);
         // Made first: should the caller leave while the claim is under way, or the claim be stored
         // and not get into the log, its drop gives it back and says that the caller has left.
         let run = Run { approvals: approvals.clone(), id, call, phase: Phase::Claimed };
         self.attached = false;
         self.approvals.0.hub.forget(self.id, self.call);
-        approvals.claim(id, call).await?;
+        let behind = closure(caller, &approvals.people());
+        approvals.claim(id, call, exact, behind).await?;
         Ok(run)
     }
 }
@@ -113,8 +128,9 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         if self.attached {
-            self.approvals.0.hub.forget(self.id, self.call);
-            self.approvals.later(self.id, Command::Leave { call: self.call });
+            let call = self.call;
+            let command = if self.sent_away { Command::SendAway { call } } else { Command::Leave { call } };
+            self.approvals.leaves(self.id, call, command);
         }
     }
 }
@@ -175,7 +191,7 @@ impl Drop for Run {
     fn drop(&mut self) {
         let run = self.call;
         match self.phase {
-            Phase::Claimed => self.approvals.later(self.id, Command::Unclaim { run }),
+            Phase::Claimed => self.approvals.leaves(self.id, run, Command::Unclaim { run }),
             Phase::Sending => {
                 let reason = "the caller hung up before the upstream had answered".to_owned();
                 self.approvals.later(self.id, Command::Finish { run, ending: Ending::Unknown { reason } });

@@ -10,6 +10,7 @@ mod quorum;
 mod record;
 mod seal;
 
+mod body;
 mod caller;
 mod change;
 mod error;
@@ -19,6 +20,7 @@ mod hub;
 mod metrics;
 mod new;
 mod publisher;
+mod retry;
 mod service;
 mod sweep;
 
@@ -29,6 +31,7 @@ mod fixtures;
 #[cfg(test)]
 mod tests;
 
+pub use body::ReviewBody;
 pub use error::ApprovalError;
 pub use hold::Hold;
 pub use hold::Run;
@@ -41,15 +44,18 @@ pub use quorum::Slot;
 pub use quorum::is_met;
 pub use record::Approval;
 pub use record::Channel;
+pub use record::DecodedBody;
 pub use record::MessageKind;
 pub use record::RequestLine;
 pub use record::Review;
 pub use record::ReviewVerdict;
+pub use record::SHOWN_BYTES_MAX;
 pub use record::ShownRequest;
 pub use record::State;
 pub use record::ThreadMessage;
 pub use service::Approvals;
 pub use service::Decide;
+pub use service::Opened;
 pub use service::Parts;
 pub use service::Settings;
 pub use service::Verdict;

@@ -1,9 +1,11 @@
 //! From a held call to the record of its approval.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::identity::People;
@@ -14,6 +16,8 @@ use crate::model::CallDigest;
 use crate::model::DecisionId;
 use crate::model::HoldObligations;
 use crate::model::HttpRequest;
+use crate::model::KeptBody;
+use crate::model::MemoryBody;
 use crate::model::Message;
 use crate::model::PolicyDigest;
 use crate::model::Sha256;
@@ -21,7 +25,9 @@ use crate::model::Timestamp;
 
 use super::machine;
 use super::record::Approval;
+use super::record::DecodedBody;
 use super::record::RequestLine;
+use super::record::SHOWN_BYTES_MAX;
 use super::record::ShownRequest;
 use super::record::State;
 use super::service::Settings;
@@ -81,16 +87,39 @@ impl NewApproval<'_> {
     }
 }
 
+/// The body as people read it, if it is too long to stand in the request.
+pub(super) fn long_body(call: &Call) -> Option<Arc<dyn KeptBody>> {
+    let Message::Http(request) = &call.message;
+    match &request.body {
+        Body::Kept { body, .. } => Some(Arc::clone(body)),
+        Body::Read { bytes, .. } | Body::Encoded { decoded: bytes, .. } if bytes.len() as u64 > SHOWN_BYTES_MAX => {
+            Some(Arc::new(MemoryBody::new(bytes.clone())))
+        }
+        Body::Absent | Body::Unread | Body::Read { .. } | Body::Encoded { .. } => None,
+    }
+}
+
 fn show(request: &HttpRequest) -> ShownRequest {
     let empty = HeaderMap::new();
-    let (bytes, trailers): (&[u8], &HeaderMap) = match &request.body {
-        Body::Read { bytes, trailers } => (bytes, trailers),
-        Body::Absent | Body::Unread => (&[], &empty),
+    let nothing = Bytes::new();
+    let (readable, decoded) = match &request.body {
+        Body::Read { bytes, .. } => (bytes, None),
+        Body::Encoded { coding, decoded, .. } => {
+            let (bytes, sha256) = (decoded.len() as u64, Sha256::of(decoded));
+            (decoded, Some(DecodedBody { coding: (*coding).to_owned(), bytes, sha256 }))
+        }
+        Body::Absent | Body::Unread | Body::Kept { .. } => (&nothing, None),
     };
-    let text = std::str::from_utf8(bytes).ok().map(ToOwned::to_owned);
-    let base64 = if text.is_none() { Some(STANDARD.encode(bytes)) } else { None };
+    let (body_bytes, body_sha256) = match &request.body {
+        Body::Absent | Body::Unread => (0, Sha256::of(b"")),
+        Body::Read { bytes, .. } | Body::Encoded { bytes, .. } => (bytes.len() as u64, Sha256::of(bytes)),
+        Body::Kept { body, .. } => (body.bytes(), body.sha256()),
+    };
+    let shown = Some(readable).filter(|bytes| !bytes.is_empty() && bytes.len() as u64 <= SHOWN_BYTES_MAX);
+    let text = shown.and_then(|bytes| std::str::from_utf8(bytes).ok()).map(ToOwned::to_owned);
+    let base64 = shown.filter(|_| text.is_none()).map(|bytes| STANDARD.encode(bytes));
     let mut headers = fields(&request.headers, "");
-    headers.extend(fields(trailers, "trailer "));
+    headers.extend(fields(request.body.trailers().unwrap_or(&empty), "trailer "));
     ShownRequest {
         line: RequestLine {
             method: request.method.to_string(),
@@ -98,9 +127,10 @@ fn show(request: &HttpRequest) -> ShownRequest {
             target: request.target(),
         },
         headers,
-        body_bytes: bytes.len() as u64,
-        body_sha256: Sha256::of(bytes),
-        body_text: text.filter(|text| !text.is_empty()),
+        body_bytes,
+        body_sha256,
+        decoded,
+        body_text: text,
         body_base64: base64,
     }
 }

@@ -95,15 +95,48 @@ pub struct ShownRequest {
     pub body_bytes: u64,
     /// The hash of the body.
     pub body_sha256: Sha256,
-    /// The body, where it is UTF-8.
+    /// What the body stands for, where it is in a content coding. Then this is what is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoded: Option<DecodedBody>,
+    /// The body, where it is UTF-8 and not longer than [`SHOWN_BYTES_MAX`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_text: Option<String>,
-    /// The body in Base64, where it is not UTF-8.
+    /// The body in Base64, where it is not UTF-8 and not longer than [`SHOWN_BYTES_MAX`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_base64: Option<String>,
 }
 
+/// A body without the content coding that it is sent in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecodedBody {
+    /// The name of the coding, such as `gzip`.
+    pub coding: String,
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// The hash of these bytes.
+    pub sha256: Sha256,
+}
+
+/// The longest body that stands in the request itself. A longer one is stored beside it, in
+/// pieces, and read when somebody asks for it: nobody reads more than this on a page, and a list
+/// of approvals or a look at one of them must stay quick.
+pub const SHOWN_BYTES_MAX: u64 = 64 << 10;
+
 impl ShownRequest {
+    /// The length and the hash of the body as it is shown: without its content coding.
+    pub fn readable(&self) -> (u64, Sha256) {
+        match &self.decoded {
+            Some(decoded) => (decoded.bytes, decoded.sha256),
+            None => (self.body_bytes, self.body_sha256),
+        }
+    }
+
+    /// How many bytes the body has as it is shown, if it does not stand here.
+    pub fn long_bytes(&self) -> Option<u64> {
+        let (bytes, _) = self.readable();
+        (bytes > 0 && self.body_text.is_none() && self.body_base64.is_none()).then_some(bytes)
+    }
+
     /// The hash of what is shown, by which an approval is bound to it.
     pub fn hash(&self) -> Sha256 {
         let mut hasher = CanonicalHasher::new("holdpoint/shown/v1");
@@ -120,6 +153,12 @@ impl ShownRequest {
         for body in [&self.body_text, &self.body_base64] {
             hasher.count(usize::from(body.is_some()));
             hasher.field(body.as_deref().unwrap_or_default().as_bytes());
+        }
+        // Nothing stands behind the rest, so a request without a coding has the hash it always had.
+        if let Some(DecodedBody { coding, bytes, sha256 }) = &self.decoded {
+            hasher.field(coding.as_bytes());
+            hasher.field(&bytes.to_be_bytes());
+            hasher.field(sha256.as_bytes());
         }
         hasher.finish()
     }
@@ -238,6 +277,21 @@ impl State {
         "revoked",
         "lapsed",
     ];
+
+    /// Whether nothing will happen to it any more.
+    pub fn is_over(&self) -> bool {
+        match self {
+            Self::Pending | Self::Approved { .. } | Self::Forwarding { .. } => false,
+            Self::Completed { .. }
+            | Self::Failed { .. }
+            | Self::Unknown { .. }
+            | Self::Denied { .. }
+            | Self::Expired { .. }
+            | Self::Withdrawn { .. }
+            | Self::Revoked { .. }
+            | Self::Lapsed { .. } => true,
+        }
+    }
 
     /// Whether a caller may still come to wait for it or run it.
     pub fn is_open(&self) -> bool {

@@ -24,6 +24,7 @@ use crate::model::CallDigest;
 use crate::model::CallId;
 use crate::model::Clock;
 use crate::model::IdSource;
+use crate::model::KeptBody;
 use crate::model::PersonId;
 
 use super::error::ApprovalError;
@@ -34,6 +35,7 @@ use super::machine::Command;
 use super::machine::Happened;
 use super::machine::NewReview;
 use super::metrics::Metrics;
+use super::new;
 use super::new::NewApproval;
 use super::publisher;
 use super::publisher::Progress;
@@ -42,10 +44,16 @@ use super::record::Approval;
 use super::record::Channel;
 use super::record::ReviewVerdict;
 use super::record::ShownRequest;
+use super::record::State;
+use super::retry::Found;
+use super::retry::Relation;
+use super::retry::Sought;
 use super::store::Entry;
+use super::store::How;
 use super::store::Notice;
 use super::store::Opening;
 use super::store::Query;
+use super::store::Related;
 use super::store::Store;
 use super::sweep;
 
@@ -62,6 +70,32 @@ pub struct Settings {
     pub pending_per_principal_max: u64,
     /// How many approvals of one rule may be pending.
     pub pending_per_rule_max: u64,
+    /// For how long a denial answers the same call again.
+    pub denied_for: Duration,
+    /// For how long an answer is kept for attempts at its call that come too late.
+    pub replay_for: Duration,
+    /// How many bytes the long bodies of calls that wait may have together.
+    pub stored_bytes_total_max: u64,
+}
+
+/// What became of a call that is to be held.
+#[derive(Debug)]
+pub enum Opened {
+    /// It waits.
+    Held(Hold),
+    /// It is an attempt at a call whose fate is sealed: denied, run, or under way.
+    Repeats(Box<Approval>),
+}
+
+#[cfg(test)]
+impl Opened {
+    /// The call that waits.
+    pub(crate) fn held(self) -> Hold {
+        match self {
+            Self::Held(hold) => hold,
+            Self::Repeats(before) => panic!("it repeats {} ({})", before.id, before.state.name()),
+        }
+    }
 }
 
 /// What the service is made of.
@@ -212,65 +246,113 @@ impl Approvals {
         Ok(approvals)
     }
 
-    /// Holds a call: stores its approval, or joins the one that is open for the same call and has
-    /// no caller. Reviewers hear of it once it is in the audit log.
+    /// Holds a call: stores its approval, or joins the one that the call belongs to
+    /// (`approval::retry`). Reviewers hear of it once it is in the audit log.
     ///
     /// # Errors
     /// [`ApprovalError::NoReviewer`], [`ApprovalError::TooManyPending`], and those of the store
     /// and the log.
-    pub async fn open(&self, new: NewApproval<'_>) -> Result<Hold, ApprovalError> {
+    pub async fn open(&self, new: NewApproval<'_>) -> Result<Opened, ApprovalError> {
         self.0.log.healthy().map_err(ApprovalError::Audit)?;
         let now = self.0.clock.now();
         let id = ApprovalId::new(&self.0.ids, now);
         let settings = self.0.settings.load_full();
         let people = self.people();
-        let call = new.call.id;
+        let (call, body, exact) = (new.call.id, new::long_body(new.call), new.call.exact_sha256());
+        let (digest, attempt, named) = (new.digest, new.call.attempt.clone(), new.call.resumes);
         let (approval, request) = new.record(id, now, &settings, &people);
+        let sought = Sought {
+            principal: approval.principal.id.clone(),
+            closure: approval.closure.clone(),
+            digest,
+            attempt,
+            named,
+            now,
+            denied_for: settings.denied_for,
+            replay_for: settings.replay_for,
+        };
         approval.can_ever_be_approved(&people)?;
         let reason = approval.reason.clone();
         let service = self.clone();
-        let opening = Opening {
-            step: self.step(approval, &[Happened::Created])?,
-            request,
-            join: Box::new(move |current| {
-                let command = Command::Join { call, reason: reason.clone() };
-                service.act(current, command)
-            }),
+        let step = self.step(approval, &[Happened::Created(exact)])?;
+        let opening = move || Opening {
+            step: step.clone(),
+            request: request.clone(),
+            sought: sought.clone(),
+            relate: {
+                let (service, sought, reason) = (service.clone(), sought.clone(), reason.clone());
+                Box::new(move |current, found| service.relate(current, found, &sought, call, reason.as_ref()))
+            },
             pending_per_principal_max: settings.pending_per_principal_max,
             pending_per_rule_max: settings.pending_per_rule_max,
         };
         // A task of its own: should the caller leave meanwhile, the hold is still made, and its
         // drop says that the caller has left.
         let service = self.clone();
-        let opening = async move { service.open_or_join(id, call, opening).await };
+        let opening = async move { service.open_or_join(id, call, opening, body).await };
         let opened = self.0.tasks.spawn_on(opening, &self.0.runtime);
         opened.await.map_err(|_| ApprovalError::Store("this process is about to stop".to_owned()))?
     }
 
-    async fn open_or_join(&self, id: ApprovalId, call: CallId, opening: Opening) -> Result<Hold, ApprovalError> {
+    /// What a call is to the record `current`, carried out.
+    fn relate(
+        &self,
+        current: &Approval,
+        found: Found,
+        sought: &Sought,
+        call: CallId,
+        reason: Option<&String>,
+    ) -> Result<Related, ApprovalError> {
+        let has_left = current.caller.is_some_and(|caller| self.0.hub.has_left(current.id, caller));
+        match sought.relate(current, found, has_left) {
+            Relation::Stranger => Ok(Related::Stranger),
+            Relation::Repeats => self.check_seal(current).map(|()| Related::Repeats),
+            Relation::Joins => {
+                let command = Command::Join { call, instead_of: current.caller, reason: reason.cloned() };
+                let joins = Related::Joins(Box::new(self.act(current, command)?));
+                // Asked of a record that is known to be ours.
+                Ok(if sought.is_by_those_behind(current) { joins } else { Related::Stranger })
+            }
+        }
+    }
+
+    async fn open_or_join(
+        &self,
+        id: ApprovalId,
+        call: CallId,
+        opening: impl Fn() -> Opening,
+        body: Option<Arc<dyn KeptBody>>,
+    ) -> Result<Opened, ApprovalError> {
+        let sought = opening().sought;
+        if sought.attempt.of.is_none() {
+            self.0.hub.until_alone(sought.digest, TWIN_PATIENCE).await;
+        }
         // Registered before it is stored, so that no review can arrive before somebody listens.
-        let woken = self.0.hub.register(id, call, 0);
-        let opened = match self.0.store.open(opening).await {
-            Ok(opened) if !opened.joined => {
+        let woken = self.0.hub.register(id, call, sought.digest, 0);
+        let opened = match self.store_opening(id, opening, body).await {
+            Ok(opened) if opened.how == How::New => {
                 let hold = Hold::new(self.clone(), id, call, woken);
                 self.0.deadline_set.notify_one();
                 self.published(opened.seq).await?;
-                return Ok(hold);
+                return Ok(Opened::Held(hold));
             }
             other => {
                 self.0.hub.forget(id, call);
                 other?
             }
         };
+        if opened.how == How::Repeated {
+            return Ok(Opened::Repeats(Box::new(opened.approval)));
+        }
         let (id, version) = (opened.approval.id, opened.approval.version);
-        let mut hold = Hold::new(self.clone(), id, call, self.0.hub.register(id, call, version));
+        let mut hold = Hold::new(self.clone(), id, call, self.0.hub.register(id, call, sought.digest, version));
         self.published(opened.seq).await?;
         // Registered first, read second: nothing can have slipped between.
         let current = self.0.store.read(id).await?.ok_or(ApprovalError::NotFound(id))?;
         if concerns_waiter(&current) {
             hold.ready(Arc::new(current));
         }
-        Ok(hold)
+        Ok(Opened::Held(hold))
     }
 
     /// The one function by which people decide, whatever channel they use.
@@ -287,7 +369,11 @@ impl Approvals {
             Verdict::Ask => Command::Ask { person, digest, text: reason.unwrap_or_default(), channel, assurance },
             Verdict::Withdraw => Command::Withdraw { person, reason },
         };
-        let decided = self.change(id, command).await;
+        let readable = if verdict == Verdict::Approve { self.check_readable(id).await } else { Ok(()) };
+        let decided = match readable {
+            Ok(()) => self.change(id, command).await,
+            Err(error) => Err(error),
+        };
         if let Err(error) = &decided {
             self.0.metrics.rejected(error);
         }
@@ -327,6 +413,31 @@ impl Approvals {
             return Err(self.forged(id));
         }
         Ok(Some(request))
+    }
+
+    /// The record once its run is over, at the latest after `patience`: then it may still run.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`], [`ApprovalError::NotFound`].
+    pub async fn after_run(&self, id: ApprovalId, patience: Option<Duration>) -> Result<Approval, ApprovalError> {
+        let over = async {
+            let mut notices = self.subscribe();
+            loop {
+                let approval = self.get(id).await?.ok_or(ApprovalError::NotFound(id))?;
+                if !matches!(approval.state, State::Forwarding { .. }) {
+                    return Ok(approval);
+                }
+                while matches!(notices.recv().await, Ok(notice) if notice.approval != id) {}
+                // Told, or too much was missed to know: look again.
+            }
+        };
+        match patience {
+            None => over.await,
+            Some(patience) => match tokio::time::timeout(patience, over).await {
+                Ok(approval) => approval,
+                Err(_) => self.get(id).await?.ok_or(ApprovalError::NotFound(id)),
+            },
+        }
     }
 
     /// Records, newest first.
@@ -395,6 +506,11 @@ impl Approvals {
         self.change(id, Command::Revoke { reason }).await
     }
 }
+
+/// Many clients do not say which call they try again. Their retry comes right behind the end of
+/// their earlier connection, and can be read before that end is; so a call that has a twin waits
+/// this long for the twin to leave. People take longer to decide on either.
+const TWIN_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Events that a watcher may lag behind before it has to ask the store.
 const NOTICES_MAX: usize = 1_024;

@@ -90,6 +90,9 @@ kinds! {
     RequestAllowed => "request.allowed",
     /// The policy denied a call.
     RequestDenied => "request.denied",
+    /// A call repeats one that has run under an approval, and got that one's answer. Data:
+    /// `approval`.
+    RequestReplayed => "request.replayed",
     /// The policy holds a call for approval.
     RequestHeld => "request.held",
     /// An approval was opened. Data: `digest`, `requirements`, `closure`.

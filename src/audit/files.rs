@@ -1,11 +1,11 @@
-//! The files of one log, and how they grow: entries first, then their hashes, then a checkpoint.
+//! The files of one log, and how they grow: entries first, then their hashes, then the journal,
+//! whose one flush makes a batch durable, and now and then a checkpoint.
 //!
 //! No file is kept open between two writes. Each write first checks that the file is as long as
 //! it should be, so that a file that was moved, cut or added to by somebody else stops the log
 //! at once instead of making it wrong. What a failed write left behind is cut off before the next.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -23,13 +23,16 @@ use serde::Serialize;
 
 use crate::model::Sha256;
 
+use super::journal::Journal;
 use super::leaf::ENTRY_BYTES_MAX;
 use super::leaf::Leaf;
+use super::redo;
 use super::tile;
 use super::tile::HASH_BYTES;
 use super::tile::TILE_HEIGHT;
 use super::tile::TILE_WIDTH;
 use super::tile::Tile;
+use super::tree;
 use super::tree::Frontier;
 
 /// Something that could not be done with a file of the log.
@@ -53,9 +56,8 @@ pub(super) struct Files {
     bundle_bytes: u64,
     /// The same for the disclosures beside it.
     disclosure_bytes: u64,
-    /// Tiles that were written and not yet made durable; a checkpoint does that.
-    unsynced_tiles: BTreeSet<(u8, u64)>,
-    unsynced_dirs: BTreeSet<PathBuf>,
+    /// What was written and may not have reached the disk yet. `None` before the first leaf.
+    journal: Option<Journal>,
     /// True while something may stand behind what is good.
     torn: bool,
 }
@@ -99,8 +101,7 @@ impl Files {
     }
 
     fn at(root: PathBuf, frontier: Frontier, bundle_bytes: u64, disclosure_bytes: u64) -> Self {
-        let (unsynced_tiles, unsynced_dirs) = (BTreeSet::new(), BTreeSet::new());
-        Self { root, frontier, bundle_bytes, disclosure_bytes, unsynced_tiles, unsynced_dirs, torn: true }
+        Self { root, frontier, bundle_bytes, disclosure_bytes, journal: None, torn: true }
     }
 
     /// How many leaves there are.
@@ -113,19 +114,27 @@ impl Files {
         self.frontier.root()
     }
 
-    /// Adds `leaves`, at most [`BATCH_MAX`] of them, and returns once their entries and
-    /// disclosures are durable.
+    /// Adds `leaves`, at most [`BATCH_MAX`] of them, and returns once they are durable.
     ///
     /// # Errors
     /// If so, none of them counts as added, and the next call cuts off what may have been written.
     pub(super) fn append(&mut self, leaves: &[&Leaf]) -> Result<(), WriteError> {
         debug_assert!(leaves.len() <= BATCH_MAX, "the caller splits what is longer");
         self.cut_back()?;
+        let mut journal = self.make_room()?;
         self.torn = true;
+        let added = self.add(leaves, &mut journal);
+        self.journal = Some(journal);
+        added?;
+        self.torn = false;
+        Ok(())
+    }
+
+    fn add(&mut self, leaves: &[&Leaf], journal: &mut Journal) -> Result<(), WriteError> {
         let mut frontier = self.frontier.clone();
         let mut bytes = (self.bundle_bytes, self.disclosure_bytes);
         let mut tiles = TileWrites::default();
-        let mut grown = Grown::default();
+        let mut batch = journal.batch();
         let mut rest = leaves;
         while !rest.is_empty() {
             let (bundle, place) = (frontier.size() / TILE_WIDTH, frontier.size() % TILE_WIDTH);
@@ -134,70 +143,59 @@ impl Files {
             if place == 0 {
                 bytes = (0, 0);
             }
-            let (mut entries, mut disclosures) = (Vec::new(), Vec::new());
-            for leaf in now {
-                push_entry(&mut entries, leaf.bytes());
-                push_disclosures(&mut disclosures, leaf)?;
-                frontier.push(leaf.hash(), |height, index, hash| tiles.add(height, index, hash));
-            }
-            bytes.0 = self.grow(&self.entries_path(bundle), bytes.0, &entries, &mut grown)?;
+            let [entries, disclosures] = batch.push(frontier.size(), bytes, |entries, disclosures| {
+                for leaf in now {
+                    push_entry(entries, leaf.bytes());
+                    push_disclosures(disclosures, leaf)?;
+                    frontier.push(leaf.hash(), |height, index, hash| tiles.add(height, index, hash));
+                }
+                Ok(())
+            })?;
+            let [entries, disclosures] =
+                [entries, disclosures].map(|range| batch.bytes().get(range).unwrap_or_default());
+            bytes.0 = grow(&self.entries_path(bundle), bytes.0, entries)?;
             if !disclosures.is_empty() {
-                bytes.1 = self.grow(&self.disclosures_path(bundle), bytes.1, &disclosures, &mut grown)?;
+                bytes.1 = grow(&self.disclosures_path(bundle), bytes.1, disclosures)?;
             }
             rest = later;
         }
         self.write_tiles(tiles)?;
-        grown.sync()?;
+        // Last, so that nothing can be put back of a batch that failed.
+        journal.append(&batch)?;
         self.frontier = frontier;
         (self.bundle_bytes, self.disclosure_bytes) = bytes;
-        self.torn = false;
         Ok(())
     }
 
-    /// Makes the tiles durable, then puts `note` in the place of the last checkpoint.
+    /// The journal, with room for another batch.
+    fn make_room(&mut self) -> Result<Journal, WriteError> {
+        let Some(mut journal) = self.journal.take() else { return Journal::begin(self.root.clone()) };
+        if journal.make_room()
+            && let Err(error) = redo::again(&self.root).and_then(|()| journal.settle_now())
+        {
+            // It knows what is still to be made durable.
+            self.journal = Some(journal);
+            return Err(error);
+        }
+        Ok(journal)
+    }
+
+    /// Puts `note`, which covers what is durable, in the place of the last checkpoint.
     ///
     /// # Errors
     /// If so, the last checkpoint still stands.
-    pub(super) fn write_checkpoint(&mut self, note: &str) -> Result<(), WriteError> {
-        for &(level, index) in &self.unsynced_tiles {
-            let path = self.path(&Tile::hashes(level, index).to_string());
-            File::open(&path).and_then(|file| file.sync_data()).map_err(failed("flush", &path))?;
-        }
-        for dir in &self.unsynced_dirs {
-            sync_dir(dir).map_err(failed("flush", dir))?;
-        }
-        replace(&self.path(CHECKPOINT), note.as_bytes())?;
-        self.unsynced_tiles.clear();
-        self.unsynced_dirs.clear();
-        Ok(())
+    pub(super) fn write_checkpoint(&self, note: &str) -> Result<(), WriteError> {
+        replace(&self.path(CHECKPOINT), note.as_bytes())
     }
 
-    /// Appends `bytes` at `offset`, which must be the end of the file. Returns the new end.
-    fn grow(&self, path: &Path, offset: u64, bytes: &[u8], grown: &mut Grown) -> Result<u64, WriteError> {
-        let error = failed("append to", path);
-        if offset == 0 {
-            self.make_parents(path, &mut grown.dirs).map_err(&error)?;
-        }
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(offset == 0).mode(0o600).open(path).map_err(&error)?;
-        let length = file.metadata().map_err(&error)?.len();
-        if length != offset {
-            let text =
-                format!("it should have {offset} bytes and has {length}; something else changes the log's files");
-            return Err(error(io::Error::new(io::ErrorKind::InvalidData, text)));
-        }
-        file.write_all_at(bytes, offset).map_err(&error)?;
-        grown.files.push((path.to_owned(), file));
-        Ok(offset + bytes.len() as u64)
+    /// Makes all files durable, so that they need no journal.
+    pub(super) fn close(&mut self) -> Result<(), WriteError> {
+        self.journal.as_mut().map_or(Ok(()), Journal::end)
     }
 
-    fn write_tiles(&mut self, tiles: TileWrites) -> Result<(), WriteError> {
-        for ((level, index), (place, bytes)) in tiles.0 {
-            let path = self.path(&Tile::hashes(level, index).to_string());
-            let mut grown = Grown::default();
-            self.grow(&path, place * HASH_BYTES, &bytes, &mut grown)?;
-            self.unsynced_tiles.insert((level, index));
-            self.unsynced_dirs.append(&mut grown.dirs);
+    fn write_tiles(&self, tiles: TileWrites) -> Result<(), WriteError> {
+        for (path, offset, bytes) in tiles.writes(&self.root) {
+            grow(&path, offset, &bytes)?;
         }
         Ok(())
     }
@@ -216,11 +214,14 @@ impl Files {
             cut(&self.disclosures_path(later), 0)?;
         }
         self.cut_tiles()?;
+        if let Some(journal) = &mut self.journal {
+            journal.cut_back()?;
+        }
         self.torn = false;
         Ok(())
     }
 
-    fn cut_tiles(&mut self) -> Result<(), WriteError> {
+    fn cut_tiles(&self) -> Result<(), WriteError> {
         for level in 0..LEVELS {
             let hashes = self.size() >> (u32::from(level) * u32::from(TILE_HEIGHT));
             let (tile, place) = (hashes / TILE_WIDTH, hashes % TILE_WIDTH);
@@ -229,25 +230,12 @@ impl Files {
             for later in tile + 1..=tile + spill {
                 cut(&self.path(&Tile::hashes(level, later).to_string()), 0)?;
             }
-            self.unsynced_tiles.retain(|&(other, index)| other != level || index * TILE_WIDTH < hashes);
         }
-        Ok(())
-    }
-
-    fn make_parents(&self, path: &Path, made: &mut BTreeSet<PathBuf>) -> io::Result<()> {
-        let Some(parent) = path.parent() else { return Ok(()) };
-        made.insert(parent.to_owned());
-        if parent.is_dir() {
-            return Ok(());
-        }
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
-        made.extend(parent.ancestors().take_while(|dir| *dir != self.root).map(Path::to_owned));
-        made.insert(self.root.clone());
         Ok(())
     }
 
     fn entries_path(&self, bundle: u64) -> PathBuf {
-        self.path(&Tile::entries(bundle).to_string())
+        entries_path(&self.root, bundle)
     }
 
     fn disclosures_path(&self, bundle: u64) -> PathBuf {
@@ -259,34 +247,23 @@ impl Files {
     }
 }
 
+/// Where bundle `bundle` is.
+pub(super) fn entries_path(root: &Path, bundle: u64) -> PathBuf {
+    root.join(Tile::entries(bundle).to_string())
+}
+
 /// Where the disclosures of the leaves in bundle `bundle` are.
 pub(super) fn disclosures_path(root: &Path, bundle: u64) -> PathBuf {
     root.join(format!("disclosures/{}.jsonl", tile::number(bundle)))
 }
 
-/// Files that have grown and are not yet durable.
-#[derive(Default)]
-struct Grown {
-    files: Vec<(PathBuf, File)>,
-    dirs: BTreeSet<PathBuf>,
-}
-
-impl Grown {
-    fn sync(&self) -> Result<(), WriteError> {
-        for (path, file) in &self.files {
-            file.sync_data().map_err(failed("flush", path))?;
-        }
-        self.dirs.iter().try_for_each(|dir| sync_dir(dir).map_err(failed("flush", dir)))
-    }
-}
-
 /// Hashes to add to tiles: by level and tile, the place of the first one and their bytes.
 #[derive(Default)]
-struct TileWrites(BTreeMap<(u8, u64), (u64, Vec<u8>)>);
+pub(super) struct TileWrites(BTreeMap<(u8, u64), (u64, Vec<u8>)>);
 
 impl TileWrites {
     /// Notes a full subtree, if it is one that stands in a tile.
-    fn add(&mut self, height: u8, index: u64, hash: Sha256) {
+    pub(super) fn add(&mut self, height: u8, index: u64, hash: Sha256) {
         if !height.is_multiple_of(TILE_HEIGHT) {
             return;
         }
@@ -294,9 +271,15 @@ impl TileWrites {
         let (_, bytes) = self.0.entry(tile).or_insert_with(|| (index % TILE_WIDTH, Vec::new()));
         bytes.extend_from_slice(hash.as_bytes());
     }
+
+    /// What to write: the files of tiles, at which bytes, and what.
+    pub(super) fn writes(self, root: &Path) -> impl Iterator<Item = (PathBuf, u64, Vec<u8>)> {
+        let path = |(level, index)| root.join(Tile::hashes(level, index).to_string());
+        self.0.into_iter().map(move |(tile, (place, bytes))| (path(tile), place * HASH_BYTES, bytes))
+    }
 }
 
-fn push_entry(out: &mut Vec<u8>, entry: &[u8]) {
+pub(super) fn push_entry(out: &mut Vec<u8>, entry: &[u8]) {
     let length = u16::try_from(entry.len()).expect("a leaf is at most 65,535 bytes");
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(entry);
@@ -344,6 +327,20 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
+/// The hash of a full subtree, from the tiles; `None` if they do not have it.
+pub(super) fn subtree(root: &Path, height: u8, index: u64) -> Result<Option<Sha256>, (PathBuf, io::Error)> {
+    let (level, below) = (height / TILE_HEIGHT, height % TILE_HEIGHT);
+    let start = index << below;
+    let path = root.join(Tile::hashes(level, start / TILE_WIDTH).to_string());
+    let tile = read(&path, TILE_BYTES_MAX).map_err(|error| (path, error))?.unwrap_or_default();
+    let from = start % TILE_WIDTH * HASH_BYTES;
+    let to = from + (HASH_BYTES << below);
+    let range = usize::try_from(from).unwrap_or(usize::MAX)..usize::try_from(to).unwrap_or(usize::MAX);
+    let Some(bytes) = tile.get(range) else { return Ok(None) };
+    let (hashes, _) = bytes.as_chunks::<32>();
+    Ok(Some(tree::fold(hashes.iter().copied().map(Sha256::from_bytes))))
+}
+
 /// Reads a file of the log that has at most `max` bytes; `None` if there is no such file.
 pub(super) fn read(path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
     let file = match File::open(path) {
@@ -357,6 +354,42 @@ pub(super) fn read(path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {max} bytes")));
     }
     Ok(Some(bytes))
+}
+
+/// Appends `bytes` at `offset`, which must be the end of the file. Returns the new end.
+fn grow(path: &Path, offset: u64, bytes: &[u8]) -> Result<u64, WriteError> {
+    let error = failed("append to", path);
+    let file = open_to_write(path, offset).map_err(&error)?;
+    let length = file.metadata().map_err(&error)?.len();
+    if length != offset {
+        return Err(error(meddled(offset, length)));
+    }
+    file.write_all_at(bytes, offset).map_err(&error)?;
+    Ok(offset + bytes.len() as u64)
+}
+
+/// Writes `bytes` at `offset`, over what is there already.
+pub(super) fn put(path: &Path, offset: u64, bytes: &[u8]) -> Result<(), WriteError> {
+    let write = || {
+        let file = open_to_write(path, offset)?;
+        let length = file.metadata()?.len();
+        if length < offset { Err(meddled(offset, length)) } else { file.write_all_at(bytes, offset) }
+    };
+    write().map_err(failed("put back", path))
+}
+
+/// Opens a file to write from `offset` on; makes it only to be written from its beginning.
+fn open_to_write(path: &Path, offset: u64) -> io::Result<File> {
+    if let Some(parent) = path.parent().filter(|parent| offset == 0 && !parent.is_dir()) {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+    }
+    OpenOptions::new().write(true).create(offset == 0).truncate(false).mode(0o600).open(path)
+}
+
+/// A file is not as long as it was left.
+pub(super) fn meddled(offset: u64, length: u64) -> io::Error {
+    let text = format!("it should have {offset} bytes and has {length}; something else changes the log's files");
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 /// Puts a file with these bytes in the place of `path`, all or nothing.
@@ -378,21 +411,25 @@ pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
     sync_dir(parent.unwrap_or(Path::new(".")))
 }
 
-fn sync_dir(dir: &Path) -> io::Result<()> {
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Cuts `path` to `length` bytes; to none by removing it.
+/// Cuts `path` to `length` bytes, durably: what was taken back must not come back after a crash.
 fn cut(path: &Path, length: u64) -> Result<(), WriteError> {
-    let result = if length == 0 {
-        fs::remove_file(path)
-    } else {
-        OpenOptions::new()
-            .write(true)
-            .open(path)
-            .and_then(|file| if file.metadata()?.len() > length { file.set_len(length) } else { Ok(()) })
+    let cut = || {
+        if length == 0 {
+            fs::remove_file(path)?;
+            return sync_parent(path);
+        }
+        let file = OpenOptions::new().write(true).open(path)?;
+        if file.metadata()?.len() > length {
+            file.set_len(length)?;
+            file.sync_all()?;
+        }
+        Ok(())
     };
-    match result {
+    match cut() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.map_err(failed("cut back", path)),
     }

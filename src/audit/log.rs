@@ -2,7 +2,8 @@
 //! their own.
 //!
 //! Leaves are queued and written together: at latest `flush_every` after the first one came, and
-//! at once where somebody waits for durability. When a write fails, the log is unavailable until
+//! at once where somebody waits for durability or for room. A quarter of the queue is kept for how
+//! calls ended, so that what was let through can be recorded however many others want to. When a write fails, the log is unavailable until
 //! a retry succeeds, and says so to everybody: no audit, no action. Leaves that were queued stay
 //! queued; leaves that somebody waited for are given back as failed and will not be written, so
 //! that whoever is told "no" can rely on it and try again.
@@ -10,6 +11,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,6 +20,7 @@ use std::time::Instant;
 use aws_lc_rs::rand;
 use parking_lot::Condvar;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::sync::oneshot;
 
 use crate::model::Clock;
@@ -50,8 +53,11 @@ pub struct Settings {
     /// Names this replica in its own leaves about the log.
     pub instance: String,
     /// The most leaves that may wait to be written, 16,384 at most: some 400 ms of 20,000 calls a
-    /// second. Beyond it, calls are refused.
+    /// second. Beyond three quarters of it, calls wait, and beyond `room_wait_max` are refused.
     pub queue_max: usize,
+    /// How long a call waits at most for room in the queue (250 ms): longer than a flush takes,
+    /// and shorter than callers notice.
+    pub room_wait_max: Duration,
     /// The most bytes that may wait to be written (16 MiB): what a burst of long leaves may take.
     pub queue_bytes_max: usize,
     /// How long a leaf waits at most before it is written (50 ms; DESIGN 11).
@@ -75,6 +81,7 @@ impl Settings {
             instance: instance.into(),
             queue_max: files::BATCH_MAX,
             queue_bytes_max: 16 * 1024 * 1024,
+            room_wait_max: Duration::from_millis(250),
             flush_every: Duration::from_millis(50),
             checkpoint_every: Duration::from_millis(250),
             stall_max: Duration::from_secs(2),
@@ -185,11 +192,13 @@ impl Log {
             limits: Limits {
                 leaves: settings.queue_max.min(files::BATCH_MAX),
                 bytes: settings.queue_bytes_max,
+                room_wait: settings.room_wait_max,
                 stall: settings.stall_max,
             },
             metrics,
             queue: Mutex::new(Queue::default()),
             wake: Condvar::new(),
+            room: Notify::new(),
             checkpoint: Mutex::new(Arc::from("")),
         });
         let mut thread = Thread::new(Arc::clone(&shared), settings, key, clock, IdSource::new(seed), opened);
@@ -205,6 +214,29 @@ impl Log {
     /// [`Unavailable`] if the log does not take it: it will not be written.
     pub fn append(&self, leaf: Leaf) -> Result<(), Unavailable> {
         self.shared.push(Entry::Leaf { leaf, waiter: None })
+    }
+
+    /// The same, but waits for room in the queue, up to `room_wait_max`. Whoever stops waiting
+    /// takes the leaf along.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the log does not take it: it will not be written.
+    pub async fn append_waiting(&self, leaf: Leaf) -> Result<(), Unavailable> {
+        let mut entry = Some(Entry::Leaf { leaf, waiter: None });
+        match self.shared.offer(&mut entry) {
+            // Boxed, so that calls that need not wait do not carry its size.
+            Err(Unavailable::Full) => Box::pin(self.shared.push_waiting(entry)).await,
+            taken => taken.map_err(|unavailable| self.shared.refused(unavailable)),
+        }
+    }
+
+    /// Queues a leaf that tells how something ended whose beginning is in the log. Room is kept
+    /// for these.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the log does not take it: it will not be written.
+    pub fn append_ending(&self, leaf: Leaf) -> Result<(), Unavailable> {
+        self.shared.push(Entry::Ending { leaf })
     }
 
     /// Writes `leaf` and returns once it is durable. Whoever stops waiting leaves the leaf in the
@@ -305,12 +337,15 @@ pub(super) struct Shared {
     pub(super) queue: Mutex<Queue>,
     /// Wakes the thread: something came into an empty queue, somebody waits, or it is to close.
     pub(super) wake: Condvar,
+    /// Wakes whoever waits for room in the queue.
+    pub(super) room: Notify,
     pub(super) checkpoint: Mutex<Arc<str>>,
 }
 
 struct Limits {
     leaves: usize,
     bytes: usize,
+    room_wait: Duration,
     stall: Duration,
 }
 
@@ -334,33 +369,68 @@ pub(super) type Waiter = oneshot::Sender<Result<Receipt, Unavailable>>;
 pub(super) enum Entry {
     /// A leaf.
     Leaf { leaf: Leaf, waiter: Option<Waiter> },
+    /// A leaf that room was kept for.
+    Ending { leaf: Leaf },
     /// Nothing: somebody wants all that came before to be durable.
     Barrier(oneshot::Sender<Result<(), Unavailable>>),
 }
 
 impl Shared {
     fn push(&self, entry: Entry) -> Result<(), Unavailable> {
-        let (bytes, urgent) = match &entry {
-            Entry::Leaf { leaf, waiter } => (leaf.bytes().len(), waiter.is_some()),
-            Entry::Barrier(_) => (0, true),
-        };
+        self.offer(&mut Some(entry)).map_err(|unavailable| self.refused(unavailable))
+    }
+
+    async fn push_waiting(&self, mut entry: Option<Entry>) -> Result<(), Unavailable> {
+        self.metrics.waited();
+        let taken = tokio::time::timeout(self.limits.room_wait, async {
+            loop {
+                // Listening first: room that is made after we asked must not go unnoticed.
+                let mut room = pin!(self.room.notified());
+                room.as_mut().enable();
+                match self.offer(&mut entry) {
+                    Err(Unavailable::Full) => room.await,
+                    taken => return taken,
+                }
+            }
+        });
+        taken.await.unwrap_or(Err(Unavailable::Full)).map_err(|unavailable| self.refused(unavailable))
+    }
+
+    /// Counts why a leaf was not taken.
+    fn refused(&self, unavailable: Unavailable) -> Unavailable {
+        self.metrics.refused(&unavailable);
+        unavailable
+    }
+
+    /// Takes the entry out of `offered` and queues it, or leaves it there.
+    fn offer(&self, offered: &mut Option<Entry>) -> Result<(), Unavailable> {
+        let Some(entry) = offered else { return Ok(()) };
         let mut queue = self.queue.lock();
-        let taken = queue.open(&self.limits).and_then(|()| queue.room(bytes, &self.limits));
-        if let Err(unavailable) = taken {
-            drop(queue);
-            self.metrics.refused(&unavailable);
-            return Err(unavailable);
-        }
-        // The thread needs waking only for what changes when it has to move next.
+        queue.open(&self.limits)?;
+        let full = !queue.has_room(entry, &self.limits);
+        // A full queue is written at once, and so is what somebody waits for. Otherwise the thread
+        // needs waking only for what changes when it has to move next.
+        let urgent = full || matches!(entry, Entry::Leaf { waiter: Some(_), .. } | Entry::Barrier(_));
         let wake = queue.entries.is_empty() || (urgent && !queue.urgent);
-        queue.entries.push(entry);
-        queue.bytes += bytes;
         queue.urgent |= urgent;
+        if !full {
+            queue.bytes += entry.bytes();
+            queue.entries.extend(offered.take());
+        }
         drop(queue);
         if wake {
             self.wake.notify_one();
         }
-        Ok(())
+        if full { Err(Unavailable::Full) } else { Ok(()) }
+    }
+}
+
+impl Entry {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Leaf { leaf, .. } | Self::Ending { leaf } => leaf.bytes().len(),
+            Self::Barrier(_) => 0,
+        }
     }
 }
 
@@ -378,12 +448,17 @@ impl Queue {
         }
     }
 
-    fn room(&self, bytes: usize, limits: &Limits) -> Result<(), Unavailable> {
-        let fits = self.entries.len() < limits.leaves && self.bytes + bytes <= limits.bytes;
-        if fits { Ok(()) } else { Err(Unavailable::Full) }
+    fn has_room(&self, entry: &Entry, limits: &Limits) -> bool {
+        let share = |limit: usize| match entry {
+            Entry::Ending { .. } => limit,
+            Entry::Leaf { .. } | Entry::Barrier(_) => limit - limit / ENDINGS_PART,
+        };
+        self.entries.len() < share(limits.leaves) && self.bytes + entry.bytes() <= share(limits.bytes)
     }
 }
 
+/// The part of the queue that is kept for how calls ended: a quarter.
+const ENDINGS_PART: usize = 4;
 /// A disk that is full is seldom free again sooner.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -393,9 +468,34 @@ mod tests {
 
     #[test]
     fn a_disk_that_does_not_answer_makes_the_log_unavailable() {
-        let limits = Limits { leaves: 9, bytes: 9, stall: Duration::from_secs(2) };
+        let limits = Limits { leaves: 9, bytes: 9, room_wait: Duration::ZERO, stall: Duration::from_secs(2) };
         let writing = |ago| Queue { writing: Instant::now().checked_sub(Duration::from_secs(ago)), ..Queue::default() };
         assert_eq!(writing(1).open(&limits), Ok(()));
         assert!(matches!(writing(3).open(&limits), Err(Unavailable::Stalled(_))));
+    }
+
+    #[test]
+    fn room_is_kept_for_how_calls_ended() {
+        let leaf = || Leaf::restore(br#"{"id":"evt_01a1fc894d7371018101010101010101"}"#, Vec::new()).unwrap();
+        let limits = Limits { leaves: 8, bytes: 1_000, room_wait: Duration::ZERO, stall: Duration::ZERO };
+        let mut queue = Queue::default();
+        let room = |queue: &Queue| {
+            let entries = [Entry::Leaf { leaf: leaf(), waiter: None }, Entry::Ending { leaf: leaf() }];
+            entries.map(|entry| queue.has_room(&entry, &limits))
+        };
+        for _ in 0..6 {
+            assert_eq!(room(&queue), [true, true]);
+            queue.entries.push(Entry::Leaf { leaf: leaf(), waiter: None });
+        }
+        for _ in 6..8 {
+            assert_eq!(room(&queue), [false, true]);
+            queue.entries.push(Entry::Ending { leaf: leaf() });
+        }
+        assert_eq!(room(&queue), [false, false]);
+        queue.entries.clear();
+        for (bytes, expected) in [(0, [true, true]), (749, [false, true]), (999, [false, false])] {
+            queue.bytes = bytes;
+            assert_eq!(room(&queue), expected, "{bytes}");
+        }
     }
 }

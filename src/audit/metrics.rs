@@ -27,6 +27,7 @@ pub struct Metrics {
     append: Histogram,
     unintegrated: IntGauge,
     age: Age,
+    waited: IntCounter,
     refused: HashMap<&'static str, IntCounter>,
 }
 
@@ -51,6 +52,10 @@ impl Metrics {
             append: Histogram::with_opts(append.buckets(APPEND_BUCKETS.to_vec()))?,
             unintegrated: IntGauge::new("holdpoint_log_unintegrated", "Leaves taken that no checkpoint covers yet.")?,
             age: Age { gauge: Gauge::with_opts(age)?, since: Arc::default() },
+            waited: IntCounter::new(
+                "holdpoint_log_waited_total",
+                "Calls that waited for room in the queue of the audit log.",
+            )?,
             refused: Unavailable::REASONS
                 .into_iter()
                 .map(|reason| (reason, refused.with_label_values(&[reason])))
@@ -60,6 +65,7 @@ impl Metrics {
         registry.register(Box::new(metrics.append.clone()))?;
         registry.register(Box::new(metrics.unintegrated.clone()))?;
         registry.register(Box::new(metrics.age.clone()))?;
+        registry.register(Box::new(metrics.waited.clone()))?;
         registry.register(Box::new(refused))?;
         Ok(metrics)
     }
@@ -74,6 +80,11 @@ impl Metrics {
         self.size.set(i64::try_from(size).unwrap_or(i64::MAX));
         self.unintegrated.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         *self.age.since.lock() = since;
+    }
+
+    /// A leaf has to wait for room.
+    pub(super) fn waited(&self) {
+        self.waited.inc();
     }
 
     /// A leaf was not taken.

@@ -3,25 +3,28 @@
 //! An [`Event`] is sealed into a [`Leaf`]: canonical JSON (RFC 8785) whose sensitive fields are
 //! salted commitments. Leaves are hashed as in RFC 6962 and kept as C2SP tlog-tiles under signed
 //! checkpoints, so that anybody can verify the log offline, with this program or another one.
-//! Pure: `canonical`, `disclosure`, `event`, `leaf`, `note`, `tile`, `tree`. IO: `files`, `key`,
-//! `open`, `pseudonym`, `log`, `tail`, `verify`.
+//! Pure: `canonical`, `disclosure`, `event`, `leaf`, `note`, `tile`, `tree`. IO: `files`,
+//! `journal`, `key`, `open`, `proof`, `pseudonym`, `redo`, `log`, `tail`, `verify`.
 //!
 //! A log shows tampering only to whoever kept a checkpoint or at least the verifier key from
 //! somewhere else: who can rewrite the files *and* sign can start a new history.
 //! Does not own what is worth recording (`gate`, `approval`) or exports to other systems.
-//! Start at [`Event::seal`], [`Log::open`] and [`verify`].
+//! Start at [`Event::seal`], [`Log::open`], [`verify`] and [`prove`].
 
 mod canonical;
 mod disclosure;
 mod event;
 mod files;
+mod journal;
 mod key;
 mod leaf;
 mod log;
 mod metrics;
 mod note;
 mod open;
+mod proof;
 mod pseudonym;
+mod redo;
 mod tail;
 mod tile;
 mod tree;
@@ -51,6 +54,11 @@ pub use metrics::Metrics;
 pub use note::Checkpoint;
 pub use note::NoteError;
 pub use open::OpenError;
+pub use proof::Proof;
+pub use proof::ProofError;
+pub use proof::ProveError;
+pub use proof::Proven;
+pub use proof::prove;
 pub use tail::ReadError;
 pub use tail::Start;
 pub use tail::Tail;

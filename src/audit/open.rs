@@ -2,7 +2,7 @@
 //!
 //! What a checkpoint covers must be there, unchanged. What stands behind it was written and not
 //! yet signed for: whole entries are kept, and what a crash left half-written is cut off, kept in
-//! `cut/`, and recorded in the log.
+//! `cut/`, and recorded in the log. What had not reached its file yet is put back first.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -28,18 +28,20 @@ use super::files::DisclosureLine;
 use super::files::Entries;
 use super::files::Files;
 use super::files::WriteError;
+use super::journal;
 use super::key::Vkey;
 use super::note::Checkpoint;
 use super::note::NOTE_BYTES_MAX;
 use super::note::NoteError;
-use super::tile::HASH_BYTES;
-use super::tile::TILE_HEIGHT;
+use super::redo;
+use super::redo::RedoError;
 use super::tile::TILE_WIDTH;
 use super::tile::Tile;
 use super::tree;
 use super::tree::Frontier;
 
-/// Why a log cannot be opened. None of these changes anything on disk.
+/// Why a log cannot be opened. None of these changes what is on disk, apart from entries that the
+/// journal puts back because they were signed for.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The origin cannot name a log.
@@ -167,7 +169,9 @@ fn lock(root: &Path) -> Result<File, OpenError> {
 /// There is no checkpoint: a new log, or one whose making was cut short before its first.
 fn fresh(root: &Path) -> Result<Files, OpenError> {
     let begun = read_bundle(root, 0)?.is_none_or(|bytes| Entries::new(&bytes).count() <= BOOT_ENTRIES_MAX);
-    if !begun || read_bundle(root, 1)?.is_some() {
+    let journal = journal::read(root).map_err(|source| OpenError::Read { path: root.to_owned(), source })?;
+    let journalled = journal.last().is_none_or(|last| last.end() <= BOOT_ENTRIES_MAX as u64);
+    if !begun || !journalled || read_bundle(root, 1)?.is_some() {
         return Err(OpenError::NoCheckpoint(root.to_owned()));
     }
     Ok(Files::empty(root.to_owned())?)
@@ -177,6 +181,11 @@ fn existing(root: &Path, vkey: &Vkey, note: &[u8], now: Timestamp) -> Result<(Fi
     let note = String::from_utf8_lossy(note);
     let checkpoint =
         Checkpoint::open(&note, vkey).map_err(|source| OpenError::Checkpoint { path: root.to_owned(), source })?;
+    redo::redo(root, &checkpoint).map_err(|error| match error {
+        RedoError::Read(path, source) => OpenError::Read { path, source },
+        RedoError::Write(error) => error.into(),
+        RedoError::NotSigned => edited(root, "its journal has other entries than were signed for".into()),
+    })?;
     let frontier = Frontier::load(checkpoint.size, |height, index| subtree(root, height, index))?;
     if frontier.root() != checkpoint.root {
         return Err(edited(root, "its tiles do not add up to the root that was signed".into()));
@@ -304,19 +313,11 @@ impl Head {
     }
 }
 
-/// The hash of a full subtree, from the tiles.
 fn subtree(root: &Path, height: u8, index: u64) -> Result<Sha256, OpenError> {
-    let (level, below) = (height / TILE_HEIGHT, height % TILE_HEIGHT);
-    let start = index << below;
-    let tile = read_tile(root, level, start / TILE_WIDTH)?;
-    let from = start % TILE_WIDTH * HASH_BYTES;
-    let to = from + (HASH_BYTES << below);
-    let range = usize::try_from(from).unwrap_or(usize::MAX)..usize::try_from(to).unwrap_or(usize::MAX);
-    let Some(bytes) = tile.get(range) else {
-        return Err(edited(root, format!("the tile `{}` is cut off", Tile::hashes(level, start / TILE_WIDTH))));
-    };
-    let (hashes, _) = bytes.as_chunks::<32>();
-    Ok(tree::fold(hashes.iter().copied().map(Sha256::from_bytes)))
+    match files::subtree(root, height, index) {
+        Ok(hash) => hash.ok_or_else(|| edited(root, "the tiles do not reach as far as was signed for".into())),
+        Err((path, source)) => Err(OpenError::Read { path, source }),
+    }
 }
 
 fn read_tile(root: &Path, level: u8, index: u64) -> Result<Vec<u8>, OpenError> {

@@ -183,7 +183,10 @@ impl Thread {
         let mut queue = self.shared.queue.lock();
         queue.urgent = false;
         queue.bytes = 0;
-        std::mem::take(&mut queue.entries)
+        let entries = std::mem::take(&mut queue.entries);
+        drop(queue);
+        self.shared.room.notify_waiters();
+        entries
     }
 
     /// Writes what is kept, then `entries`, and tells everybody who waits.
@@ -194,7 +197,7 @@ impl Thread {
         }
         let first = self.files.size();
         let leaves = entries.iter().filter_map(|entry| match entry {
-            Entry::Leaf { leaf, .. } => Some(leaf),
+            Entry::Leaf { leaf, .. } | Entry::Ending { leaf } => Some(leaf),
             Entry::Barrier(_) => None,
         });
         let leaves: Vec<&Leaf> = leaves.collect();
@@ -210,11 +213,12 @@ impl Thread {
                     }
                     index += 1;
                 }
+                (Entry::Ending { .. }, Ok(())) => index += 1,
                 (Entry::Leaf { waiter: Some(waiter), .. }, Err(unavailable)) => {
                     self.given_back += 1;
                     let _ = waiter.send(Err(unavailable.clone()));
                 }
-                (Entry::Leaf { leaf, waiter: None }, Err(_)) => self.kept.push(leaf),
+                (Entry::Leaf { leaf, waiter: None } | Entry::Ending { leaf }, Err(_)) => self.kept.push(leaf),
             }
         }
         written?;
@@ -292,10 +296,11 @@ impl Thread {
         queue.urgent = false;
         queue.bytes = 0;
         drop(queue);
+        self.shared.room.notify_waiters();
         for entry in entries {
             let unavailable = Unavailable::Failing(Arc::clone(&cause));
             match entry {
-                Entry::Leaf { leaf, waiter: None } => self.kept.push(leaf),
+                Entry::Leaf { leaf, waiter: None } | Entry::Ending { leaf } => self.kept.push(leaf),
                 Entry::Leaf { waiter: Some(waiter), .. } => {
                     self.given_back += 1;
                     let _ = waiter.send(Err(unavailable));
@@ -320,7 +325,8 @@ impl Thread {
         let written = self.write(entries).and_then(|()| {
             let leaf = self.leaf(EventKind::LogClosed, &Fields::new());
             self.files.append(&[&leaf])?;
-            self.sign()
+            self.sign()?;
+            self.files.close()
         });
         written.map_err(|source| CloseError::Write { lost: self.kept.len(), source })
     }
@@ -362,5 +368,7 @@ impl Drop for Alarm {
         }
         // Whoever still waits is told by the loss of their sender.
         queue.entries.clear();
+        drop(queue);
+        self.0.room.notify_waiters();
     }
 }

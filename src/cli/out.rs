@@ -16,6 +16,16 @@ pub(super) fn line(text: impl AsRef<str>) -> io::Result<()> {
     out.flush()
 }
 
+/// Writes data as it is.
+///
+/// # Errors
+/// If standard output is closed.
+pub(super) fn text(text: impl AsRef<str>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_ref().as_bytes())?;
+    out.flush()
+}
+
 /// Writes a line for the person at the terminal.
 ///
 /// # Errors

@@ -194,7 +194,24 @@ fn numbers(findings: &mut Findings<'_>, config: &Config) {
     let at_most = [
         ("limits.inspect_bytes_max", limits.inspect_bytes_max, "the most there can be", INSPECT_BYTES_CAP),
         ("limits.inspect_bytes_max", limits.inspect_bytes_max, "limits.hold_bytes_max", limits.hold_bytes_max),
-        ("limits.hold_bytes_max", limits.hold_bytes_max, "limits.held_bytes_total_max", limits.held_bytes_total_max),
+        (
+            "limits.inspect_bytes_max",
+            limits.inspect_bytes_max,
+            "limits.held_bytes_total_max",
+            limits.held_bytes_total_max,
+        ),
+        (
+            "limits.hold_bytes_max",
+            limits.hold_bytes_max,
+            "limits.spooled_bytes_total_max",
+            limits.spooled_bytes_total_max,
+        ),
+        (
+            "limits.hold_bytes_max",
+            limits.hold_bytes_max,
+            "limits.stored_bytes_total_max",
+            limits.stored_bytes_total_max,
+        ),
     ];
     for (path, value, bound, max) in at_most.into_iter().filter(|(_, value, _, max)| value > max) {
         findings.error(path, format!("`{value}` is more than {bound}, `{max}`"));

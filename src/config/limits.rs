@@ -32,12 +32,23 @@ pub struct Limits {
     /// for looking at a part would prove nothing. At most `16MiB`. Default `1MiB`: calls that
     /// people can judge are smaller.
     pub inspect_bytes_max: ByteSize,
-    /// The body of a held call; a longer one is answered 413. At least `inspect_bytes_max`.
-    /// Default `8MiB`: it is kept in memory for as long as people think.
+    /// The body of a held call; a longer one is answered 413. Up to `inspect_bytes_max` it is kept
+    /// in memory for as long as people think, beyond it in an encrypted file in the folder `spool`.
+    /// At least `inspect_bytes_max`. Default `64MiB`: more than anybody reads before they decide.
     pub hold_bytes_max: ByteSize,
-    /// The bodies of all held calls together; a call that does not fit is answered 503. At least
-    /// `hold_bytes_max`. Default `256MiB`: a flood must not take the machine's memory.
+    /// The bodies of all held calls together, as far as they are in memory; a call that does not
+    /// fit is answered 503. At least `inspect_bytes_max`. Default `256MiB`: a flood must not take
+    /// the machine's memory. A change takes effect at the next start.
     pub held_bytes_total_max: ByteSize,
+    /// The bodies of all held calls together, as far as they are in files; a call that does not
+    /// fit is answered 503. At least `hold_bytes_max`. Default `1GiB`: a flood must not take the
+    /// disk. A change takes effect at the next start.
+    pub spooled_bytes_total_max: ByteSize,
+    /// The bodies of more than `64KiB` that are kept in the store for reviewers to read, all
+    /// together; a call that does not fit is answered 503. One is kept until its approval is over,
+    /// also after the caller has left. At least `hold_bytes_max`. Default `1GiB`: a flood must not
+    /// take the disk.
+    pub stored_bytes_total_max: ByteSize,
     /// Calls held at a time; a further one is answered 503. Default `10000`: no group of people
     /// decides on more.
     pub held_calls_max: NonZeroU32,
@@ -62,8 +73,10 @@ impl Default for Limits {
             body_timeout: HumanDuration::seconds(30),
             streams_max: count(128),
             inspect_bytes_max: ByteSize::bytes(1 << 20),
-            hold_bytes_max: ByteSize::bytes(8 << 20),
+            hold_bytes_max: ByteSize::bytes(64 << 20),
             held_bytes_total_max: ByteSize::bytes(256 << 20),
+            spooled_bytes_total_max: ByteSize::bytes(1 << 30),
+            stored_bytes_total_max: ByteSize::bytes(1 << 30),
             held_calls_max: count(10_000),
             pending_per_principal_max: count(100),
             pending_per_rule_max: count(1_000),

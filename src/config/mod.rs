@@ -28,6 +28,7 @@ mod upstream;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -65,6 +66,7 @@ pub use storage::Audit;
 pub use storage::Durability;
 pub use storage::Embedded;
 pub use storage::Origin;
+pub use storage::Spool;
 pub use storage::Store;
 pub use upstream::Dialect;
 pub use upstream::Match;
@@ -102,6 +104,10 @@ pub struct Config {
     /// Where approvals are kept. Default `{embedded: {path: data}}`: nothing else is needed.
     #[serde(default)]
     pub store: Store,
+    /// Where the bodies of held calls are that are too long for memory. Default the directory
+    /// `spool` in that of the store. A change takes effect at the next start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spool: Option<Spool>,
     /// The record of everything that was decided and done.
     pub audit: Audit,
     /// What callers can use up at most.
@@ -129,6 +135,12 @@ impl Config {
         check::findings(self)
     }
 
+    /// The directory for the bodies of held calls that are too long for memory.
+    pub fn spool_path(&self) -> PathBuf {
+        let Store::Embedded(store) = &self.store;
+        self.spool.as_ref().map_or_else(|| store.path.join("spool"), |spool| spool.path.clone())
+    }
+
     /// The file it was read from.
     pub fn file(&self) -> &Path {
         &self.source.file
@@ -144,6 +156,9 @@ impl Config {
         self.reviewers.resolve(base);
         self.policy.resolve(base);
         self.store.resolve(base);
+        if let Some(spool) = &mut self.spool {
+            spool.path = base.join(&spool.path);
+        }
         self.audit.resolve(base);
     }
 }

@@ -68,6 +68,13 @@ pub struct Approvals {
     /// approval stays open. Default none: until the caller leaves or the approval ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold_for: Option<HumanDuration>,
+    /// For how long a denial, or a run of unknown outcome, answers the same call again without
+    /// anybody being asked. Retries of the very call that say which call they repeat are answered
+    /// so for a day. Default `1m`: retries must not bother people, a changed mind may.
+    pub denied_for: HumanDuration,
+    /// For how long the upstream's answer to an approved call is kept for attempts at that call
+    /// that come too late to be the one that runs. Default `1m`: longer than SDKs go on trying.
+    pub replay_for: HumanDuration,
 }
 
 impl Default for Approvals {
@@ -77,6 +84,8 @@ impl Default for Approvals {
             expires_in_max: HumanDuration::seconds(86_400),
             claim_within: HumanDuration::seconds(600),
             hold_for: None,
+            denied_for: HumanDuration::seconds(60),
+            replay_for: HumanDuration::seconds(60),
         }
     }
 }

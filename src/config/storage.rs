@@ -41,6 +41,15 @@ pub struct Embedded {
     pub path: PathBuf,
 }
 
+/// Where the bodies of held calls are that are too long for memory, encrypted and without a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Spool {
+    /// The directory, made if there is none. Whatever is in it is gone with this process. A
+    /// relative path is relative to the configuration file.
+    pub path: PathBuf,
+}
+
 /// The record of everything that was decided and done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -134,7 +134,7 @@ fn a_key_that_is_wrong_is_told_by_its_path() {
         (with("lisen: []"), "8:1 lisen: there is no such key here; did you mean `listen`?"),
         (
             with("channels: {}"),
-            "8:1 channels: there is no such key here; there are `listen`, `admin`, `upstreams`, `credentials`, `principals`, `reviewers`, `policy`, `store`, `audit`, `limits`, `approvals`, `telemetry` and `threads`",
+            "8:1 channels: there is no such key here; there are `listen`, `admin`, `upstreams`, `credentials`, `principals`, `reviewers`, `policy`, `store`, `spool`, `audit`, `limits`, `approvals`, `telemetry` and `threads`",
         ),
         (with("policy: {path: x}"), "8:1 policy: this key is there twice; keep one of the two"),
         (replaced("policy: {path: policies/}\n", ""), "1:1 policy: this key is needed, and missing"),
@@ -354,8 +354,16 @@ fn parts_that_do_not_fit_together_are_told() {
             "6:67 policy.default_reviewers[1].group: `g` is the group of `policy.default_reviewers[0].group` already; each has its own",
         ),
         (
-            with("limits: {hold_bytes_max: 512MiB}"),
-            "8:26 limits.hold_bytes_max: `512MiB` is more than limits.held_bytes_total_max, `256MiB`",
+            with("limits: {held_bytes_total_max: 512KiB}"),
+            "8:1 limits.inspect_bytes_max: `1MiB` is more than limits.held_bytes_total_max, `512KiB`",
+        ),
+        (
+            with("limits: {hold_bytes_max: 2GiB, stored_bytes_total_max: 4GiB}"),
+            "8:26 limits.hold_bytes_max: `2GiB` is more than limits.spooled_bytes_total_max, `1GiB`",
+        ),
+        (
+            with("limits: {hold_bytes_max: 2GiB, spooled_bytes_total_max: 4GiB}"),
+            "8:26 limits.hold_bytes_max: `2GiB` is more than limits.stored_bytes_total_max, `1GiB`",
         ),
         (
             with("limits: {header_bytes_max: 1KiB}"),

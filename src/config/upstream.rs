@@ -51,6 +51,10 @@ pub struct Upstream {
     /// none: calls leave without any, for the agent's own never goes further than here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<Name>,
+    /// How long its calls are held at most before their callers are told to call again, unless a
+    /// rule says so. Default none: `approvals.hold_for`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_for: Option<HumanDuration>,
     /// How long it is waited for.
     #[serde(default)]
     pub timeouts: Timeouts,

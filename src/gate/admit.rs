@@ -17,18 +17,22 @@ use crate::model::Effect;
 use crate::model::IdSource;
 use crate::model::Message;
 use crate::model::Refusal;
-use crate::model::RefusalCode;
 use crate::policy::Policy;
 
 use super::body::BodySource;
+use super::inspect::DECODING_MAX;
 use super::metrics::Metrics;
+use super::permit::Admission;
 use super::permit::Admitted;
+use super::record::Unrecorded;
 use super::refuse;
+use super::replay::Replays;
+use super::spool::Spool;
 
 /// Limits of this room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The longest body that a policy looks at.
+    /// The longest body that a policy looks at, and that a held call has in memory.
     pub inspect_bytes_max: u64,
     /// The longest body of a call that is held.
     pub hold_bytes_max: u64,
@@ -36,6 +40,8 @@ pub struct Settings {
     pub hold_for: Option<Duration>,
     /// Whether an allowed call waits until the log has it on disk.
     pub strict_audit: bool,
+    /// How long the answer to an approved call is kept for retries that come too late.
+    pub replay_for: Duration,
 }
 
 /// What the gate is made of.
@@ -58,8 +64,10 @@ pub struct Parts {
     pub settings: Settings,
     /// How many calls may be held at once.
     pub held_calls_max: usize,
-    /// How many bytes of bodies may be held at once.
+    /// How many bytes of bodies may be held in memory at once.
     pub held_bytes_total_max: usize,
+    /// Where longer bodies of held calls are meanwhile.
+    pub spool: Spool,
 }
 
 /// The gate. One for all cores.
@@ -74,6 +82,10 @@ pub struct Gate {
     pub(super) settings: ArcSwap<Settings>,
     pub(super) held_calls: Semaphore,
     pub(super) held_bytes: Semaphore,
+    pub(super) replays: Replays,
+    pub(super) spool: Arc<Spool>,
+    pub(super) decoding: Semaphore,
+    pub(super) unrecorded: Unrecorded,
 }
 
 impl std::fmt::Debug for Gate {
@@ -96,6 +108,10 @@ impl Gate {
             settings: ArcSwap::from_pointee(parts.settings),
             held_calls: Semaphore::new(parts.held_calls_max.min(Semaphore::MAX_PERMITS)),
             held_bytes: Semaphore::new(parts.held_bytes_total_max.min(Semaphore::MAX_PERMITS)),
+            replays: Replays::default(),
+            spool: Arc::new(parts.spool),
+            decoding: Semaphore::new(DECODING_MAX),
+            unrecorded: Unrecorded::default(),
         }
     }
 
@@ -123,13 +139,12 @@ impl Gate {
     ///
     /// # Errors
     /// A refusal for the caller. It has been recorded.
-    pub async fn admit(self: &Arc<Self>, mut call: Call, body: &mut impl BodySource) -> Result<Admitted, Refusal> {
+    pub async fn admit(self: &Arc<Self>, mut call: Call, body: &mut impl BodySource) -> Result<Admission, Refusal> {
         let policy = self.policy.load_full();
         if !body.is_present() {
             set_body(&mut call, Body::Absent);
         } else if policy.reads_body() {
-            let max = self.settings.load().inspect_bytes_max;
-            let read = body.read(max).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
+            let read = self.inspect(&call, body).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
             set_body(&mut call, read);
         }
         let decision = self.decide(&policy, &call)?;
@@ -137,7 +152,7 @@ impl Gate {
             Effect::Allow(_) => {
                 self.record_allowed(&call, &decision).await?;
                 self.metrics.allowed.inc();
-                Ok(Admitted::allowed(Arc::clone(self), call, decision))
+                Ok(Admission::Admitted(Admitted::allowed(Arc::clone(self), call, decision)))
             }
             Effect::Deny(_) | Effect::NoMatch => Err(self.deny(&call, &decision)),
             // The rest is boxed, so that calls that are not held do not carry its size.
@@ -168,14 +183,16 @@ impl Gate {
             upstream = %call.upstream.name, action = %call.actions.first().name, "denied by policy");
         match self.record_denied(call, Some(decision), refusal.code) {
             Ok(()) => refusal,
-            Err(error) => refuse::audit_unavailable(&error.to_string()),
+            Err(error) => self.audit_unavailable(&error.to_string()),
         }
     }
 
     /// Records that a call was refused for another reason than a policy's denial.
     pub(super) fn note_refused(&self, call: &Call, refusal: &Refusal) {
-        if let Err(error) = self.record_denied(call, None, refusal.code) {
-            tracing::error!(call.id = %call.id, %error, "a refusal is not in the audit log");
+        if let Err(error) = self.record_denied(call, None, refusal.code)
+            && let Some(suppressed) = self.unrecorded.refusals.pass(self.clock.now())
+        {
+            tracing::error!(call.id = %call.id, %error, suppressed, "a refusal is not in the audit log");
         }
     }
 }
@@ -184,11 +201,3 @@ pub(super) fn set_body(call: &mut Call, body: Body) {
     let Message::Http(request) = &mut call.message;
     request.body = body;
 }
-
-/// Too much is held already.
-pub(super) fn overloaded(what: &str) -> Refusal {
-    Refusal::new(RefusalCode::Overloaded, format!("{what}; try again later"))
-        .retry_after(Duration::from_secs(RETRY_AFTER_SECONDS))
-}
-
-const RETRY_AFTER_SECONDS: u64 = 30;

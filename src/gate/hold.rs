@@ -10,7 +10,6 @@ use crate::approval::Approval;
 use crate::approval::ApprovalError;
 use crate::approval::Hold;
 use crate::approval::HoldVerdict;
-use crate::approval::NewApproval;
 use crate::model::Body;
 use crate::model::Call;
 use crate::model::CallDigest;
@@ -22,11 +21,13 @@ use crate::model::Message;
 use crate::model::Refusal;
 
 use super::admit::Gate;
-use super::admit::overloaded;
 use super::admit::set_body;
 use super::body::BodySource;
+use super::permit::Admission;
 use super::permit::Admitted;
 use super::refuse;
+use super::refuse::overloaded;
+use super::repeat::Place;
 
 impl Gate {
     /// Holds `call` until people have decided on it.
@@ -35,14 +36,13 @@ impl Gate {
         mut call: Call,
         decision: Decision,
         body: &mut impl BodySource,
-    ) -> Result<Admitted, Refusal> {
+    ) -> Result<Admission, Refusal> {
         let Effect::Hold(obligations) = &decision.effect else { return Err(self.deny(&call, &decision)) };
         let slot = self.held_calls.try_acquire().map_err(|_| overloaded("too many calls wait for approval"));
         let _slot = slot.inspect_err(|refusal| self.note_refused(&call, refusal))?;
         let Message::Http(request) = &call.message;
         if matches!(request.body, Body::Unread) {
-            let max = self.settings.load().hold_bytes_max;
-            let read = body.read(max).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
+            let read = self.keep(&call, body).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
             set_body(&mut call, read);
         }
         let budget = self.held_bytes.try_acquire_many(held_bytes(&call));
@@ -50,42 +50,48 @@ impl Gate {
         let _budget = budget.inspect_err(|refusal| self.note_refused(&call, refusal))?;
         let digest = call.digest(&decision.policy);
         self.check_resumption(&call, digest).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
-        let new = NewApproval {
-            call: &call,
-            digest,
-            policy: decision.policy,
-            decision: decision.id,
-            obligations: obligations.clone(),
+        let hold = match self.open(&call, &decision, obligations, digest).await? {
+            Place::Waits(hold) => hold,
+            Place::HasRun(kept) => return Ok(Admission::Replayed(kept)),
         };
-        let hold = self.approvals.open(new).await.map_err(|error| self.not_held(&call, &decision, &error))?;
         self.metrics.held.inc();
         tracing::info!(call.id = %call.id, decision.id = %decision.id, approval.id = %hold.id(), digest = %digest.short(),
             principal.id = %call.principal.id, upstream = %call.upstream.name, action = %call.actions.first().name,
             "held for approval");
         if call.respond_async && !hold.is_over() {
-            return Err(refuse::accepted(hold.id()).decided(decision.id));
+            let accepted = refuse::accepted(hold.id()).decided(decision.id);
+            hold.leave().await;
+            return Err(accepted);
         }
         body.holding(true);
         let waited = self.wait(&call, &decision, obligations, hold).await;
         body.holding(false);
         let (hold, approval) = waited?;
-        self.decide_again(call, digest, approval, hold).await
+        self.decide_again(call, digest, approval, hold).await.map(Admission::Admitted)
     }
 
     /// A caller that names an approval must be the one that it was opened for, with the very same
     /// call.
     async fn check_resumption(&self, call: &Call, digest: CallDigest) -> Result<(), Refusal> {
         let Some(id) = call.resumes else { return Ok(()) };
-        let found = self.approvals.get(id).await.map_err(|error| refuse::not_held(&error))?;
+        let found = self.approvals.get(id).await.map_err(|error| self.not_held_because(&error))?;
         match found.filter(|found| found.principal.id == call.principal.id && found.digest == digest) {
-            Some(found) if found.state.is_open() => Ok(()),
-            Some(found) => Err(refuse::over(&found)),
+            Some(_) => Ok(()),
             None => {
                 tracing::warn!(call.id = %call.id, principal.id = %call.principal.id, approval.id = %id,
                     "a caller names an approval that is not about its call");
                 Err(refuse::mismatch(id))
             }
         }
+    }
+
+    /// How long the call is held before its caller is told to come again. The operator's word first:
+    /// the rule's, the way's, that for all. Else a client that would give up is told a moment before,
+    /// so that whoever drives it reads why; one that gives up almost at once is left to its own retry,
+    /// which joins.
+    pub(super) fn patience(&self, call: &Call, obligations: &HoldObligations) -> Option<Duration> {
+        let own = call.patience.filter(|patience| *patience >= PATIENCE_MIN);
+        obligations.hold_for.or(call.hold_for).or(self.settings.load().hold_for).or(own)
     }
 
     async fn wait(
@@ -95,11 +101,7 @@ impl Gate {
         obligations: &HoldObligations,
         mut hold: Hold,
     ) -> Result<(Hold, Arc<Approval>), Refusal> {
-        // The operator's word first. Else a client that would give up is told a moment before, so
-        // that whoever drives it reads why; one that gives up almost at once is left to its own
-        // retry, which joins.
-        let own = call.patience.filter(|patience| *patience >= PATIENCE_MIN);
-        let patience = obligations.hold_for.or(self.settings.load().hold_for).or(own);
+        let patience = self.patience(call, obligations);
         let id = hold.id();
         // Dropped with this future when the caller hangs up; then it counts as `disconnected`.
         let waiting = self.metrics.waiting();
@@ -148,7 +150,9 @@ impl Gate {
                 tracing::error!(call.id = %call.id, approval.id = %approval.id, %error,
                     "the policy cannot be evaluated; the approved call is refused");
                 self.metrics.failed.inc();
-                return Err(refuse::policy_error(id).about(approval.id));
+                let refusal = refuse::policy_error(id).about(approval.id);
+                self.note_refused(&call, &refusal);
+                return Err(refusal);
             }
         };
         Ok(Admitted::approved(Arc::clone(self), call, decision, digest, approval, hold))
@@ -160,10 +164,10 @@ impl Gate {
         }
     }
 
-    fn not_held(&self, call: &Call, decision: &Decision, error: &ApprovalError) -> Refusal {
+    pub(super) fn not_held(&self, call: &Call, decision: &Decision, error: &ApprovalError) -> Refusal {
         tracing::warn!(call.id = %call.id, decision.id = %decision.id, principal.id = %call.principal.id, %error,
             "the call cannot be held, so it is refused");
-        let refusal = refuse::not_held(error).decided(decision.id);
+        let refusal = self.not_held_because(error).decided(decision.id);
         self.note_refused(call, &refusal);
         refusal
     }
@@ -171,10 +175,7 @@ impl Gate {
 
 fn held_bytes(call: &Call) -> u32 {
     let Message::Http(request) = &call.message;
-    match &request.body {
-        Body::Read { bytes, .. } => u32::try_from(bytes.len()).unwrap_or(u32::MAX),
-        Body::Absent | Body::Unread => 0,
-    }
+    u32::try_from(request.body.memory_bytes()).unwrap_or(u32::MAX)
 }
 
 /// `input.approval` of the second evaluation.

@@ -20,6 +20,8 @@ pub struct Metrics {
     pub(super) held: IntCounter,
     pub(super) failed: IntCounter,
     pub(super) evaluation: Histogram,
+    /// Counted where bodies come and go, by the spool.
+    pub(super) spooled: IntGauge,
     waiting: IntGauge,
     waited: HashMap<&'static str, Histogram>,
 }
@@ -41,6 +43,8 @@ impl Metrics {
         registry.register(Box::new(evaluation.clone()))?;
         let waiting = IntGauge::new("holdpoint_held_requests", "Calls that wait for approval on an open connection.")?;
         registry.register(Box::new(waiting.clone()))?;
+        let spooled = IntGauge::new("holdpoint_spooled_bytes", "Bytes of bodies of held calls that are in files.")?;
+        registry.register(Box::new(spooled.clone()))?;
         let waited = HistogramOpts::new("holdpoint_hold_seconds", "How long calls were held, by how that ended.")
             .buckets(vec![1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 240.0, 600.0, 1800.0, 3600.0]);
         let waited = HistogramVec::new(waited, &["outcome"])?;
@@ -51,6 +55,7 @@ impl Metrics {
             held: decisions.with_label_values(&["hold"]),
             failed: decisions.with_label_values(&["error"]),
             evaluation,
+            spooled,
             waiting,
             waited: OUTCOMES.map(|outcome| (outcome, waited.with_label_values(&[outcome]))).into(),
         })

@@ -13,11 +13,25 @@ use crate::model::CallId;
 use crate::model::Decision;
 use crate::model::DecisionId;
 use crate::model::Effect;
+use crate::model::Message;
+use crate::model::Principal;
 use crate::model::Refusal;
 use crate::model::RefusalCode;
 
 use super::admit::Gate;
 use super::refuse;
+use super::replay::Kept;
+use super::replay::Recording;
+
+/// What becomes of a call that is not refused.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a box would cost every call an allocation, for the rare other case")]
+pub enum Admission {
+    /// It may leave.
+    Admitted(Admitted),
+    /// It has run already; this is the answer that its caller never got.
+    Replayed(Arc<Kept>),
+}
 
 /// A call that may leave, once its credential is at hand and it has been permitted.
 #[derive(Debug)]
@@ -65,12 +79,19 @@ impl Admitted {
         }
     }
 
+    /// It cannot be sent after all, and here is why. The log hears of it.
+    pub fn refused(self, refusal: Refusal) -> Refusal {
+        self.gate.note_refused(&self.call, &refusal);
+        refusal
+    }
+
     /// The last step, to be taken immediately before the first byte is sent. For an approved call
-    /// it claims the one run; dropping the future gives it back.
+    /// it claims the one run; dropping the future gives it back. `caller` is the principal as it is
+    /// known now.
     ///
     /// # Errors
     /// A refusal if the approval was revoked or lapsed meanwhile, or cannot be claimed.
-    pub async fn permit(self) -> Result<Permitted, Refusal> {
+    pub async fn permit(self, caller: &Principal) -> Result<Permitted, Refusal> {
         let Self { gate, call, decision, approved } = self;
         let run = match approved {
             None => None,
@@ -80,10 +101,14 @@ impl Admitted {
                     tracing::error!(call.id = %call.id, approval.id = %approval.id, "the call is not the one approved");
                     return Err(Refusal::new(RefusalCode::Internal, "the call is not the one that was approved"));
                 }
-                Some(hold.claim().await.map_err(|error| refuse::not_claimed(approval.id, &error))?)
+                let claimed = hold.claim(call.exact_sha256(), caller).await;
+                let refused = |error| refuse::not_claimed(approval.id, &error);
+                Some(claimed.map_err(refused).inspect_err(|refusal| gate.note_refused(&call, refusal))?)
             }
         };
-        let permit = Permit { gate, call: call.id, decision: decision.id, ending: Some(Way::new(run)) };
+        let Message::Http(request) = &call.message;
+        let recording = run.as_ref().filter(|_| !request.websocket).and_then(|run| gate.record_answer(run.id()));
+        let permit = Permit { gate, call: call.id, decision: decision.id, ending: Some(Way::new(run)), recording };
         Ok(Permitted { call, permit })
     }
 }
@@ -124,6 +149,8 @@ pub struct Permit {
     gate: Arc<Gate>,
     call: CallId,
     decision: DecisionId,
+    /// Keeps the answer to an approved call. Dropped before the run is given back, which begins another.
+    recording: Option<Recording>,
     ending: Option<Way>,
 }
 
@@ -156,6 +183,13 @@ impl Permit {
     /// Records how it ended.
     pub fn end(mut self, ending: Ending) {
         self.record(ending);
+    }
+
+    /// Records that the upstream has answered. The answer itself is to be kept by what is returned,
+    /// if anything is.
+    pub fn answered(mut self, status: u16) -> Option<Recording> {
+        self.record(Ending::Completed { status });
+        self.recording.take()
     }
 
     fn record(&mut self, ending: Ending) {

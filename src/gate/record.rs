@@ -4,12 +4,14 @@ use std::borrow::Cow;
 
 use aws_lc_rs::rand;
 
+use crate::approval::ApprovalError;
 use crate::approval::Ending;
 use crate::audit::Actor;
 use crate::audit::Event;
 use crate::audit::EventKind;
 use crate::audit::Field;
 use crate::audit::Fields;
+use crate::model::ApprovalId;
 use crate::model::Call;
 use crate::model::CallId;
 use crate::model::Decision;
@@ -23,6 +25,7 @@ use crate::model::Timestamp;
 
 use super::admit::Gate;
 use super::refuse;
+use super::throttle::Throttle;
 
 impl Gate {
     /// Records that `call` may leave. Returns once it is queued, or on disk where the operator
@@ -37,13 +40,13 @@ impl Gate {
         };
         let data = facts(call).with("decision", decision.id).with("rules", rules);
         let event = self.event(EventKind::RequestAllowed, call, Some(decision), data, Vec::new());
-        let leaf = event.seal(&self.instance, salt).map_err(|error| refuse::audit_unavailable(&error.to_string()))?;
+        let leaf = event.seal(&self.instance, salt).map_err(|error| self.audit_unavailable(&error.to_string()))?;
         let taken = if self.settings.load().strict_audit {
             self.log.append_durably(leaf).await.map(drop)
         } else {
-            self.log.append(leaf)
+            self.log.append_waiting(leaf).await
         };
-        taken.map_err(|error| refuse::audit_unavailable(&error.to_string()))
+        taken.map_err(|error| self.audit_unavailable(&error.to_string()))
     }
 
     /// Records that `call` may not leave. The query can hold what is nobody's business, so only a
@@ -72,6 +75,22 @@ impl Gate {
         Ok(())
     }
 
+    /// Records that `call` repeats one that has run under `approval`, and gets that one's answer.
+    ///
+    /// # Errors
+    /// A refusal if the log does not take it: then the answer is not given.
+    pub(super) async fn record_replayed(
+        &self,
+        call: &Call,
+        decision: &Decision,
+        approval: ApprovalId,
+    ) -> Result<(), Refusal> {
+        let data = facts(call).with("approval", approval).with("decision", decision.id);
+        let event = self.event(EventKind::RequestReplayed, call, Some(decision), data, Vec::new());
+        let leaf = event.seal(&self.instance, salt).map_err(|error| self.audit_unavailable(&error.to_string()))?;
+        self.log.append_durably(leaf).await.map(drop).map_err(|error| self.audit_unavailable(&error.to_string()))
+    }
+
     /// Records how an allowed call ended. The call has left already, so a log that is away can
     /// only be noted: the next call will be refused.
     pub(super) fn record_ended(&self, call: CallId, decision: DecisionId, ending: &Ending) {
@@ -94,8 +113,28 @@ impl Gate {
             private: Vec::new(),
         };
         let recorded = event.seal(&self.instance, salt).map_err(|error| error.to_string());
-        if let Err(error) = recorded.and_then(|leaf| self.log.append(leaf).map_err(|error| error.to_string())) {
-            tracing::error!(call.id = %call, decision.id = %decision, error, "how a call ended is not in the audit log");
+        if let Err(error) = recorded.and_then(|leaf| self.log.append_ending(leaf).map_err(|error| error.to_string()))
+            && let Some(suppressed) = self.unrecorded.endings.pass(now)
+        {
+            tracing::error!(call.id = %call, decision.id = %decision, error, suppressed,
+                "how a call ended is not in the audit log");
+        }
+    }
+
+    /// Says why a call is refused that cannot be recorded: to the operator, and what the caller is
+    /// told.
+    pub(super) fn audit_unavailable(&self, cause: &str) -> Refusal {
+        if let Some(suppressed) = self.unrecorded.calls.pass(self.clock.now()) {
+            tracing::error!(cause, suppressed, "the audit log cannot be written; the call is refused");
+        }
+        refuse::audit_unavailable()
+    }
+
+    /// Why a call cannot be held.
+    pub(super) fn not_held_because(&self, error: &ApprovalError) -> Refusal {
+        match error {
+            ApprovalError::Audit(cause) => self.audit_unavailable(cause),
+            _ => refuse::not_held(error),
         }
     }
 
@@ -124,6 +163,14 @@ impl Gate {
     fn time_of(&self, call: &Call, kind: EventKind) -> Timestamp {
         if kind == EventKind::RequestAllowed { call.received } else { self.clock.now() }
     }
+}
+
+/// What could not be recorded, told once a second each: at full load it would be thousands.
+#[derive(Debug, Default)]
+pub(super) struct Unrecorded {
+    calls: Throttle,
+    pub(super) refusals: Throttle,
+    endings: Throttle,
 }
 
 /// What is recorded of every call.

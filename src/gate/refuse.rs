@@ -36,8 +36,7 @@ pub(super) fn denied_by_policy(decision: &Decision) -> Refusal {
     Refusal::new(RefusalCode::PolicyDenied, detail).decided(decision.id)
 }
 
-pub(super) fn audit_unavailable(cause: &str) -> Refusal {
-    tracing::error!(cause, "the audit log cannot be written; the call is refused");
+pub(super) fn audit_unavailable() -> Refusal {
     Refusal::new(RefusalCode::AuditUnavailable, "the audit log cannot be written, so nothing was sent; try again later")
         .retry_after(RETRY_SOON)
 }
@@ -151,8 +150,13 @@ pub(super) fn not_held(error: &ApprovalError) -> Refusal {
             Refusal::new(RefusalCode::TooManyPending, format!("{error}; wait until some are decided"))
                 .retry_after(RETRY_LATER)
         }
-        ApprovalError::Audit(cause) => audit_unavailable(cause),
+        ApprovalError::BodiesFull { .. } => {
+            overloaded("the long bodies of calls that wait for approval take up all the room there is for them")
+        }
+        ApprovalError::Audit(_) => audit_unavailable(),
         ApprovalError::Store(_)
+        | ApprovalError::BodyNotStored(_)
+        | ApprovalError::BodyGone(_)
         | ApprovalError::NotFound(_)
         | ApprovalError::DigestMismatch { .. }
         | ApprovalError::OwnRequest { .. }
@@ -179,9 +183,18 @@ pub(super) fn not_claimed(id: ApprovalId, error: &ApprovalError) -> Refusal {
     tracing::warn!(approval.id = %id, %error, "an approved call cannot be run");
     match error {
         ApprovalError::Store(_) | ApprovalError::Audit(_) => not_held(error).about(id),
+        // Another attempt at the same call has taken the place of this one.
+        ApprovalError::NotClaimable { state: "approved" | "forwarding" | "completed", .. } => still_pending(id),
         _ => Refusal::new(RefusalCode::ApprovalWithdrawn, format!("{error}. Nothing was sent.")).about(id),
     }
 }
 
+/// Too much is held already.
+pub(super) fn overloaded(what: &str) -> Refusal {
+    Refusal::new(RefusalCode::Overloaded, format!("{what}; try again later")).retry_after(RETRY_WHEN_DECIDED)
+}
+
+/// Some are decided by then.
+const RETRY_WHEN_DECIDED: Duration = Duration::from_secs(30);
 const RETRY_SOON: Duration = Duration::from_secs(5);
 const RETRY_LATER: Duration = Duration::from_secs(60);

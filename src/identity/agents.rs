@@ -52,6 +52,15 @@ struct AgentKey {
     principal: Arc<Principal>,
 }
 
+impl AgentKey {
+    fn check(&self, id: &str, now: Timestamp) -> Result<(), IdentityError> {
+        if self.expires.is_some_and(|expires| now >= expires) {
+            return Err(IdentityError::Expired { kind: KeyKind::Agent, id: id.to_owned() });
+        }
+        Ok(())
+    }
+}
+
 impl AgentKeys {
     /// The keys of these principals.
     ///
@@ -89,9 +98,19 @@ impl AgentKeys {
         // Ids are public, so it gives nothing away that an unknown one is answered sooner.
         let known = self.keys.get(key.id).filter(|known| key.matches(&known.sha256));
         let known = known.ok_or(IdentityError::Unknown(KeyKind::Agent))?;
-        if known.expires.is_some_and(|expires| now >= expires) {
-            return Err(IdentityError::Expired { kind: KeyKind::Agent, id: key.id.to_owned() });
-        }
+        known.check(key.id, now)?;
+        Ok(Arc::clone(&known.principal))
+    }
+
+    /// Who `principal` is at `now`, if the key that it came with is still good, and still its own.
+    ///
+    /// # Errors
+    /// [`IdentityError`] says what has become of the key.
+    pub fn know_again(&self, principal: &Principal, now: Timestamp) -> Result<Arc<Principal>, IdentityError> {
+        let id = &principal.authn.key_id;
+        let known = self.keys.get(id).filter(|known| known.principal.id == principal.id);
+        let known = known.ok_or(IdentityError::Unknown(KeyKind::Agent))?;
+        known.check(id, now)?;
         Ok(Arc::clone(&known.principal))
     }
 

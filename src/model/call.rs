@@ -15,6 +15,7 @@ use super::digest::PolicyDigest;
 use super::digest::Sha256;
 use super::ids::ApprovalId;
 use super::ids::CallId;
+use super::kept::KeptBody;
 use super::principal::Principal;
 use super::time::Timestamp;
 use super::upstream::Upstream;
@@ -43,10 +44,24 @@ pub struct Call {
     pub resumes: Option<ApprovalId>,
     /// Whether the agent wants an answer at once rather than wait (RFC 7240 §4.1).
     pub respond_async: bool,
+    /// Which call of its SDK this is an attempt at.
+    pub attempt: Attempt,
     /// How long its client waits on what it says is its last attempt, where that is known.
     pub patience: Option<Duration>,
+    /// How long the operator lets calls on this way wait before their callers are told to come again.
+    pub hold_for: Option<Duration>,
     /// The address that the call came from.
     pub source_ip: std::net::IpAddr,
+}
+
+/// What the caller's SDK says of the call that this is an attempt at. All of it is a claim: two
+/// requests are attempts at one call only if their digests are equal too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attempt {
+    /// The id that the SDK gives to all its attempts at one call, such as an `Idempotency-Key`.
+    pub of: Option<String>,
+    /// Which attempt this is, from 1.
+    pub number: Option<u32>,
 }
 
 /// The message of one call, by protocol.
@@ -92,6 +107,46 @@ pub enum Body {
         /// The trailer fields.
         trailers: HeaderMap,
     },
+    /// All of it, in a content coding that has been taken off to look at it (RFC 9110 §8.4.1). It
+    /// is sent as it came.
+    Encoded {
+        /// Every byte, as it will be sent.
+        bytes: Bytes,
+        /// The trailer fields.
+        trailers: HeaderMap,
+        /// The name of the coding, such as `gzip`.
+        coding: &'static str,
+        /// What the coding stands for.
+        decoded: Bytes,
+    },
+    /// All of it, too long for memory, and read back when it is sent. No policy looks at it.
+    Kept {
+        /// Every byte.
+        body: Arc<dyn KeptBody>,
+        /// The trailer fields.
+        trailers: HeaderMap,
+    },
+}
+
+impl Body {
+    /// The trailer fields that will be sent behind it.
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        match self {
+            Self::Absent | Self::Unread => None,
+            Self::Read { trailers, .. } | Self::Encoded { trailers, .. } | Self::Kept { trailers, .. } => {
+                Some(trailers)
+            }
+        }
+    }
+
+    /// How many bytes of memory it takes.
+    pub fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Absent | Self::Unread | Self::Kept { .. } => 0,
+            Self::Read { bytes, .. } => bytes.len(),
+            Self::Encoded { bytes, decoded, .. } => bytes.len() + decoded.len(),
+        }
+    }
 }
 
 impl Call {
@@ -140,7 +195,8 @@ impl HttpRequest {
         match &self.body {
             Body::Absent => Some(Sha256::of(b"")),
             Body::Unread => None,
-            Body::Read { bytes, .. } => Some(Sha256::of(bytes)),
+            Body::Read { bytes, .. } | Body::Encoded { bytes, .. } => Some(Sha256::of(bytes)),
+            Body::Kept { body, .. } => Some(body.sha256()),
         }
     }
 

@@ -124,6 +124,38 @@ impl CanonicalHasher {
     }
 }
 
+/// Hashes bytes that come piece by piece, as [`Sha256::of`] hashes all of them at once.
+pub struct Sha256Hasher(digest::Context);
+
+impl Sha256Hasher {
+    /// Nothing was added yet.
+    pub fn new() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    /// Adds the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The hash of all that was added.
+    pub fn finish(self) -> Sha256 {
+        Sha256::from_digest(&self.0.finish())
+    }
+}
+
+impl Default for Sha256Hasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Sha256Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sha256Hasher")
+    }
+}
+
 fn hex<'a>(bytes: impl Iterator<Item = &'a u8>) -> String {
     const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     bytes.flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]).collect()

@@ -82,6 +82,9 @@ pub struct HoldObligations {
     pub credential: Option<String>,
     /// What happens when the caller hangs up: `withdraw` if any rule says so.
     pub on_disconnect: OnDisconnect,
+    /// True if every rule says that running the call twice does no more than running it once.
+    #[serde(default)]
+    pub repeatable: bool,
 }
 
 /// What the matching allows ask for, merged.

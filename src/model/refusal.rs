@@ -109,6 +109,10 @@ codes! {
     NoRoute => "no-route", NOT_FOUND, Downstream, "No upstream is configured for this request";
     /// The body is longer than may be inspected or held.
     BodyTooLarge => "body-too-large", PAYLOAD_TOO_LARGE, Downstream, "The body is too large to be inspected";
+    /// The body is in a content coding that is not read here, or in several.
+    UnsupportedCoding => "unsupported-content-coding", UNSUPPORTED_MEDIA_TYPE, Downstream, "The content coding of the body is not supported";
+    /// The body is not what its content coding says.
+    BodyUndecodable => "body-undecodable", BAD_REQUEST, Downstream, "The body cannot be decoded";
     /// The body did not arrive in time.
     BodyTimeout => "body-timeout", REQUEST_TIMEOUT, Downstream, "The body did not arrive in time";
     /// The policy denies the call.
@@ -139,6 +143,8 @@ codes! {
     TooManyPending => "too-many-pending", TOO_MANY_REQUESTS, Downstream, "Too many calls wait for approval";
     /// The place where approvals are kept cannot be reached.
     StoreUnavailable => "approval-store-unavailable", SERVICE_UNAVAILABLE, Ours, "Approvals cannot be kept right now";
+    /// The place where long bodies are kept meanwhile cannot be written.
+    SpoolUnavailable => "body-spool-unavailable", SERVICE_UNAVAILABLE, Ours, "Long bodies cannot be kept right now";
     /// The audit log cannot be written.
     AuditUnavailable => "audit-unavailable", SERVICE_UNAVAILABLE, Ours, "The audit log cannot be written";
     /// This process is about to stop.

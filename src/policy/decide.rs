@@ -83,7 +83,7 @@ impl Policy {
         now: Timestamp,
     ) -> Result<Decision, EvaluateError> {
         let Message::Http(request) = &call.message;
-        if matches!(request.body, Body::Unread) && self.reads_body() {
+        if matches!(request.body, Body::Unread | Body::Kept { .. }) && self.reads_body() {
             return Err(EvaluateError::BodyUnread);
         }
         // With an approval in hand the question is another one each time.
@@ -186,6 +186,7 @@ impl Policy {
             irreversible: false,
             credential: None,
             on_disconnect: OnDisconnect::Wait,
+            repeatable: false,
         }
     }
 }

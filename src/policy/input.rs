@@ -126,9 +126,11 @@ fn request(request: &HttpRequest) -> (Value, Option<String>) {
     match &request.body {
         Body::Absent => object.set("body_bytes", 0u64),
         Body::Unread => {}
-        Body::Read { bytes, .. } => {
+        Body::Kept { body, .. } => object.set("body_bytes", body.bytes()),
+        // Of an encoded body, what its coding stands for.
+        Body::Read { bytes, .. } | Body::Encoded { decoded: bytes, .. } => {
             object.set("body_bytes", bytes.len() as u64);
-            match body(&request.headers, media_type, bytes) {
+            match body(request, media_type, bytes) {
                 Ok(body) => object.set_some("body", body),
                 Err(problem) => {
                     object.set("body_error", problem.text.as_str());
@@ -206,7 +208,7 @@ fn media_type(fields: &HeaderMap) -> Result<Option<String>, BodyProblem> {
 }
 
 fn body(
-    fields: &HeaderMap,
+    request: &HttpRequest,
     media_type: Result<Option<String>, BodyProblem>,
     bytes: &[u8],
 ) -> Result<Option<Value>, BodyProblem> {
@@ -218,8 +220,9 @@ fn body(
     if !is_json && media_type != "application/x-www-form-urlencoded" {
         return Err(BodyProblem::opaque(format!("`{media_type}` is neither JSON nor a form")));
     }
+    let fields = &request.headers;
     let is_encoded = fields.get_all(CONTENT_ENCODING).iter().any(|value| value.as_bytes() != b"identity");
-    if is_encoded {
+    if is_encoded && !matches!(request.body, Body::Encoded { .. }) {
         return Err(BodyProblem::malformed("it has a content encoding"));
     }
     let charset = fields.get(CONTENT_TYPE).map(|value| latin1(value.as_bytes()).to_ascii_lowercase());

@@ -42,6 +42,7 @@ pub(super) fn holds(
         irreversible: false,
         credential,
         on_disconnect: OnDisconnect::Wait,
+        repeatable: !matched.is_empty() && matched.iter().all(|hold| hold.repeatable),
     };
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     for hold in matched {

@@ -53,6 +53,7 @@ pub(super) struct Obligations {
     pub(super) irreversible: bool,
     pub(super) credential: Option<String>,
     pub(super) on_disconnect: OnDisconnect,
+    pub(super) repeatable: bool,
 }
 
 /// The keys of each set. What a rule says and we do not do yet is refused: a redaction that is
@@ -74,6 +75,7 @@ const KEYS: [(RuleKind, &[&str]); 3] = [
             "irreversible",
             "credential",
             "on_disconnect",
+            "repeatable",
         ],
     ),
     (RuleKind::Allow, &["rule", "reason", "credential", "log"]),
@@ -137,6 +139,7 @@ impl Obligations {
                 }
                 self.credential = Some(credential);
             }
+            "repeatable" => self.repeatable = boolean(key, value)?,
             "on_disconnect" => self.on_disconnect = one_of(key, value, &ON_DISCONNECT)?,
             _ => return Err(format!("`{key}` is not supported yet; remove it")),
         }

@@ -13,8 +13,10 @@ use http_body::SizeHint;
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use crate::gate::Recording;
 use crate::wire;
 
+use super::kept::KeptAnswer;
 use super::sse::Events;
 
 /// What may go wrong while an answer is passed on.
@@ -27,6 +29,8 @@ pub(super) enum Answer {
     Own(Option<Bytes>),
     /// The upstream's, as long as it does not pause for too long.
     Upstream { incoming: Incoming, pause_max: Duration, pause: Option<Pin<Box<Sleep>>> },
+    /// The upstream's to an approved call, which is kept for a moment as well.
+    Kept(Box<KeptAnswer>),
     /// An event stream that has begun before people have decided.
     Events(Box<Events>),
 }
@@ -36,8 +40,11 @@ impl Answer {
         Self::Own((!bytes.is_empty()).then_some(bytes))
     }
 
-    pub(super) fn upstream(incoming: Incoming, pause_max: Duration) -> Self {
-        Self::Upstream { incoming, pause_max, pause: None }
+    pub(super) fn upstream(incoming: Incoming, pause_max: Duration, recording: Option<Recording>) -> Self {
+        match recording {
+            None => Self::Upstream { incoming, pause_max, pause: None },
+            Some(recording) => Self::Kept(Box::new(KeptAnswer::new(incoming, pause_max, recording))),
+        }
     }
 }
 
@@ -58,6 +65,7 @@ impl http_body::Body for Answer {
                 *pause = None;
                 Poll::Ready(frame.map(|frame| frame.map(clean).map_err(Into::into)))
             }
+            Self::Kept(kept) => kept.poll_frame(context),
             Self::Events(events) => events.poll_frame(context),
         }
     }
@@ -66,6 +74,7 @@ impl http_body::Body for Answer {
         match self {
             Self::Own(bytes) => bytes.is_none(),
             Self::Upstream { incoming, .. } => incoming.is_end_stream(),
+            Self::Kept(kept) => kept.is_end_stream(),
             Self::Events(_) => false,
         }
     }
@@ -74,12 +83,13 @@ impl http_body::Body for Answer {
         match self {
             Self::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Upstream { incoming, .. } => incoming.size_hint(),
+            Self::Kept(kept) => kept.size_hint(),
             Self::Events(_) => SizeHint::default(),
         }
     }
 }
 
-fn clean(frame: Frame<Bytes>) -> Frame<Bytes> {
+pub(super) fn clean(frame: Frame<Bytes>) -> Frame<Bytes> {
     match frame.into_trailers() {
         Ok(mut trailers) => {
             wire::keep_safe_trailers(&mut trailers);

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryFutureExt;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -14,8 +16,12 @@ use tokio::io::AsyncWrite;
 
 use crate::wire::Arrival;
 
+use super::answer::Answer;
+use super::drain;
 use super::http;
 use super::listener::Core;
+use super::sse::HeldFlag;
+use super::watched::Watched;
 
 /// Limits of each connection of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +58,22 @@ where
 {
     let arrival = Arc::new(arrival);
     let (shared, index) = (Arc::clone(&core.shared), core.index);
-    let service = service_fn(move |request| http::handle(Arc::clone(&shared), index, Arc::clone(&arrival), request));
-    let io = TokioIo::new(stream);
+    let draining = core.drain.clone();
+    let held = HeldFlag::default();
+    let watched = held.clone();
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let (version, draining, watched) = (request.version(), draining.clone(), watched.clone());
+        watched.set(false);
+        let handled = http::handle(Arc::clone(&shared), index, Arc::clone(&arrival), request, watched.clone());
+        handled.map_ok(move |mut answer| {
+            drain::last_answer(&draining, &mut answer, version);
+            // An event stream can begin while its call is still held.
+            if !matches!(answer.body(), Answer::Events(_)) {
+                watched.set(false);
+            }
+            answer
+        })
+    });
     let limits = &core.limits;
     let served = match version {
         Version::Http1 => {
@@ -61,12 +81,12 @@ where
                 .timer(TokioTimer::new())
                 .header_read_timeout(limits.header_timeout)
                 .max_buf_size(limits.header_bytes_max.max(HTTP1_BUFFER_MIN))
-                .serve_connection(io, service)
+                .serve_connection(TokioIo::new(Watched::new(stream, held)), service)
                 .with_upgrades();
             let mut connection = std::pin::pin!(connection);
             tokio::select! {
                 served = connection.as_mut() => served,
-                () = core.drain.cancelled() => {
+                () = drain::unused(&core.drain) => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }
@@ -83,11 +103,11 @@ where
                 .keep_alive_timeout(KEEP_ALIVE_WITHIN)
                 .initial_stream_window_size(HTTP2_STREAM_WINDOW)
                 .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
-                .serve_connection(io, service);
+                .serve_connection(TokioIo::new(stream), service);
             let mut connection = std::pin::pin!(connection);
             tokio::select! {
                 served = connection.as_mut() => served,
-                () = core.drain.cancelled() => {
+                () = drain::unused(&core.drain) => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }

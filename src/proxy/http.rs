@@ -17,12 +17,15 @@ use tracing::Instrument;
 
 use crate::credentials::Credential;
 use crate::credentials::Injection;
+use crate::gate::Admission;
 use crate::gate::Admitted;
 use crate::gate::Gate;
+use crate::gate::Kept;
 use crate::identity;
 use crate::identity::AgentKeys;
 use crate::identity::AuthMetrics;
 use crate::identity::KeyKind;
+use crate::model::Attempt;
 use crate::model::Body;
 use crate::model::Call;
 use crate::model::CallId;
@@ -48,6 +51,7 @@ use super::route::Route;
 use super::route::Routes;
 use super::sse;
 use super::sse::HeldFlag;
+use super::upstream::Dedicated;
 use super::upstream::Onward;
 
 /// What the configuration says of routes, keys and credentials; replaced as a whole.
@@ -82,12 +86,13 @@ pub struct Shared {
     pub limits: Limits,
 }
 
-/// Answers one request, whatever happens to it.
+/// Answers one request, whatever happens to it. `watched` is set once its call is held.
 pub(super) async fn handle(
     shared: Arc<Shared>,
     core: usize,
     arrival: Arc<Arrival>,
     request: Request<Incoming>,
+    watched: HeldFlag,
 ) -> Result<Response<Answer>, Infallible> {
     let started = Instant::now();
     let received = shared.clock.now();
@@ -96,7 +101,7 @@ pub(super) async fn handle(
     let http1 = request.version() < http::Version::HTTP_2;
     let (parts, body) = request.into_parts();
     let exchange = Exchange { shared: Arc::clone(&shared), core, arrival, id, received };
-    let mut body = Downstream::new(body, shared.limits.body_timeout);
+    let mut body = Downstream::new(body, shared.limits.body_timeout, watched);
     let (route, form, answered) = match exchange.read(&parts) {
         Ok(Asked::Own { head, principal }) => {
             let approvals = shared.gate.approvals();
@@ -185,16 +190,19 @@ impl Exchange {
     ) -> Result<Response<Answer>, Refusal> {
         let upgrade = parts.extensions.remove::<OnUpgrade>();
         let AskedCall { head, principal, route, path } = asked;
+        let caller = Arc::clone(&principal);
         let call = self.call(parts, head, principal, &route, path);
-        let admitted = self.shared.gate.admit(call, &mut body).await?;
-        let credential = self.credential(&admitted, &route).await?;
-        let dedicated = match admitted.approval() {
-            Some(approval) => Some(Box::pin(route.upstream.open(approval)).await?),
-            None => None,
+        let admitted = match self.shared.gate.admit(call, &mut body).await? {
+            Admission::Admitted(admitted) => admitted,
+            Admission::Replayed(kept) => return replayed(&kept),
+        };
+        let (credential, dedicated, caller) = match self.prepare(&admitted, &route, caller).await {
+            Ok(prepared) => prepared,
+            Err(refusal) => return Err(admitted.refused(refusal)),
         };
         let approved = dedicated.is_some();
         // From here on the caller may leave at any await; the permit is claimed at the last moment.
-        let permitted = admitted.permit().await?;
+        let permitted = admitted.permit(&caller).await?;
         let onward = Onward { core: self.core, arrival: Arc::clone(&self.arrival), credential, upgrade, dedicated };
         let route_upstream = Arc::clone(&route.upstream);
         if approved {
@@ -206,6 +214,31 @@ impl Exchange {
                 .map_err(|_| Refusal::new(RefusalCode::Internal, "the call was sent and then lost"))?;
         }
         route_upstream.send(permitted, body, onward).await
+    }
+
+    /// What is needed beside the call itself: its credential; and if people have approved it, a
+    /// connection of its own, and its caller as it is known now.
+    async fn prepare(
+        &self,
+        admitted: &Admitted,
+        route: &Route,
+        caller: Arc<Principal>,
+    ) -> Result<(Option<Injection>, Option<Dedicated>, Arc<Principal>), Refusal> {
+        let credential = self.credential(admitted, route).await?;
+        let Some(approval) = admitted.approval() else { return Ok((credential, None, caller)) };
+        let dedicated = Box::pin(route.upstream.open(approval)).await?;
+        let caller = self.know_again(&caller).map_err(|refusal| refusal.about(approval))?;
+        Ok((credential, Some(dedicated), caller))
+    }
+
+    /// A call can be held for longer than its key is good, or than the same people stand behind it.
+    fn know_again(&self, principal: &Principal) -> Result<Arc<Principal>, Refusal> {
+        let agents = &self.shared.snapshot.load().agents;
+        agents.know_again(principal, self.shared.clock.now()).map_err(|error| {
+            tracing::warn!(call.id = %self.id, principal.id = %principal.id, %error, "an approved call is not sent");
+            self.shared.auth_metrics.failed(KeyKind::Agent, &error);
+            error.refusal()
+        })
     }
 
     /// The call as it is decided on and sent.
@@ -239,6 +272,8 @@ impl Exchange {
             resumes: head.approval_id.and_then(|id| id.parse().ok()),
             respond_async: head.respond_async,
             patience: head.client.patience(),
+            attempt: Attempt { of: head.client.call.id, number: head.client.call.attempt },
+            hold_for: route.hold_for,
             source_ip: self.arrival.source_ip,
         }
     }
@@ -259,6 +294,18 @@ impl Exchange {
             credential.ok_or_else(|| unavailable("no credential of this name is configured".to_owned()))?;
         credential.fetch().await.map(Some).map_err(|error| unavailable(error.to_string()))
     }
+}
+
+/// The answer that a call had whose caller never got it.
+fn replayed(kept: &Kept) -> Result<Response<Answer>, Refusal> {
+    let id = HeaderValue::try_from(kept.approval.to_string());
+    let id = id.map_err(|_| Refusal::new(RefusalCode::Internal, "an id is no field value"))?;
+    let mut answer = Response::new(Answer::own(kept.body.clone()));
+    *answer.status_mut() = kept.status;
+    *answer.headers_mut() = kept.headers.clone();
+    answer.headers_mut().insert("approval-id", id);
+    answer.headers_mut().insert("approval-status", HeaderValue::from_static("replayed"));
+    Ok(answer)
 }
 
 fn refused(form: Form, refusal: &Refusal, id: CallId, http1: bool) -> Response<Answer> {

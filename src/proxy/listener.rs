@@ -1,20 +1,20 @@
 //! One core of the data plane: a listener, a runtime of one thread, and connections up to a limit.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
+use std::task::ready;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use socket2::Domain;
-use socket2::Protocol;
-use socket2::Socket;
 use socket2::TcpKeepalive;
-use socket2::Type;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::sync::PollSemaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::wire::Arrival;
@@ -24,42 +24,11 @@ use super::connection::Limits;
 use super::http::Shared;
 use super::tls::TlsTable;
 
-/// An address that cannot be listened on.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on `{address}`; is another program using it, or are more rights needed?")]
-pub struct BindError {
-    /// The address.
-    pub address: SocketAddr,
-    /// What the system said.
-    pub source: io::Error,
-}
-
-/// Listens on `address`; several sockets can, one for each core, and the kernel spreads the
-/// connections (SO_REUSEPORT, socket(7)).
-///
-/// # Errors
-/// [`BindError`] if the system says no.
-pub fn bind(address: SocketAddr) -> Result<std::net::TcpListener, BindError> {
-    listen(address).map_err(|source| BindError { address, source })
-}
-
-fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
 /// What one listener of one core needs.
 #[derive(Debug)]
 pub struct Core {
     /// Its number, from 0.
     pub index: usize,
-    /// The socket.
-    pub listener: std::net::TcpListener,
     /// The certificates; `None` for plain connections.
     pub tls: Option<Arc<ArcSwap<TlsTable>>>,
     /// What all cores share.
@@ -75,24 +44,29 @@ pub struct Core {
 }
 
 impl Core {
-    /// Accepts until the drain begins. Runs on the core's own runtime.
+    /// Accepts from `listener` until the drain begins, and lets go of it then, whatever connections
+    /// there still are. Runs on the core's own runtime.
     ///
     /// # Errors
     /// If the socket cannot be used at all.
-    pub async fn run(self) -> io::Result<()> {
+    pub async fn run(self, listener: std::net::TcpListener) -> io::Result<()> {
         let core = Arc::new(self);
-        let listener = TcpListener::from_std(core.listener.try_clone()?)?;
+        let listener = TcpListener::from_std(listener)?;
+        let mut places = PollSemaphore::new(Arc::clone(&core.connections));
         loop {
-            // The place first, then the connection: what cannot be served is not accepted.
-            let place = tokio::select! {
-                place = Arc::clone(&core.connections).acquire_owned() => place,
+            // The place first, then the connection: what cannot be served stays in the backlog.
+            // Where nobody waits to be accepted, the place goes back at once, since a core that
+            // kept it for its next caller would keep it from the callers of the others.
+            let arrival = poll_fn(|context| {
+                let place = ready!(places.poll_acquire(context));
+                let accepted = ready!(listener.poll_accept(context));
+                Poll::Ready((place, accepted))
+            });
+            let (place, accepted) = tokio::select! {
+                arrived = arrival => arrived,
                 () = core.drain.cancelled() => return Ok(()),
             };
-            let Ok(place) = place else { return Ok(()) };
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = core.drain.cancelled() => return Ok(()),
-            };
+            let Some(place) = place else { return Ok(()) };
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -146,5 +120,4 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
-const BACKLOG: i32 = 4_096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

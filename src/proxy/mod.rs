@@ -4,15 +4,20 @@
 //! with the others on the path of a call but immutable snapshots. Does not own what a call means
 //! or whether it may leave (`gate`). Start at [`Core`].
 
+mod kept;
 mod listener;
+mod sockets;
 mod tls;
 
 mod answer;
 mod connection;
+mod drain;
 mod http;
 mod own;
 mod payload;
+mod readback;
 mod sse;
+mod watched;
 
 mod route;
 mod upgrade;
@@ -21,16 +26,21 @@ mod upstream;
 mod metrics;
 
 pub use connection::Limits;
+pub use drain::unused;
 pub use http::Shared;
 pub use http::Snapshot;
-pub use listener::BindError;
 pub use listener::Core;
-pub use listener::bind;
 pub use metrics::Metrics;
 pub use route::Match;
 pub use route::Route;
 pub use route::RouteError;
 pub use route::Routes;
+pub use sockets::BindError;
+pub use sockets::Sharing;
+pub use sockets::address_of;
+pub use sockets::bind;
+pub use sockets::listen;
+pub use sockets::spread;
 pub use tls::CertificateFiles;
 pub use tls::TlsError;
 pub use tls::TlsTable;

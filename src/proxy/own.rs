@@ -128,7 +128,7 @@ async fn say(
     own(approvals, principal, id).await?;
     let bytes = match body.read(BODY_BYTES_MAX).await? {
         Body::Read { bytes, .. } => bytes,
-        Body::Absent | Body::Unread => Bytes::new(),
+        Body::Absent | Body::Unread | Body::Encoded { .. } | Body::Kept { .. } => Bytes::new(),
     };
     let message: Message = serde_json::from_slice(&bytes).map_err(|error| {
         Refusal::new(RefusalCode::BadRequest, format!("the body has to be `{{\"text\": \"...\"}}`: {error}"))

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::classify::Dialect;
 use crate::model::Upstream as UpstreamFacts;
@@ -27,6 +28,8 @@ pub struct Route {
     pub dialect: Dialect,
     /// The name of its credential, if it has one.
     pub credential: Option<String>,
+    /// How long its calls are held before their callers are told to come again, if not for ever.
+    pub hold_for: Option<Duration>,
     /// How it is reached.
     pub upstream: Arc<Upstream>,
     /// Its figures.

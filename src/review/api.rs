@@ -101,6 +101,8 @@ pub struct Detail {
     pub item: Item,
     /// The whole call: what was hashed, and what will be sent, credential aside.
     pub request: RequestView,
+    /// What to know of its body, and where it can be read whole.
+    pub body: BodyView,
     /// Questions and answers, in order.
     pub messages: Vec<MessageView>,
     /// The reviews so far, in order.
@@ -214,12 +216,40 @@ pub struct RequestView {
     pub body_bytes: u64,
     /// The SHA-256 of the body.
     pub body_sha256: String,
-    /// The body, where it is UTF-8 and not empty.
+    /// The body without its content coding, where it is UTF-8, not empty, and not longer than
+    /// 64 KiB.
     #[schema(required)]
     pub body_text: Option<String>,
-    /// The body in Base64, where it is not UTF-8.
+    /// The body without its content coding, in Base64, where it is not UTF-8 and not longer than
+    /// 64 KiB.
     #[schema(required)]
     pub body_base64: Option<String>,
+}
+
+/// What to know of the body of a call, and where it can be read whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BodyView {
+    /// How many bytes it has as it will be sent.
+    pub bytes: u64,
+    /// The SHA-256 of these bytes.
+    #[schema(pattern = "^sha256:[0-9a-f]{64}$")]
+    pub sha256: String,
+    /// The content coding that it will be sent in: `gzip`, `deflate`, `br` or `zstd`. People read
+    /// it without.
+    #[schema(required)]
+    pub coding: Option<String>,
+    /// How many bytes it has without its coding.
+    pub readable_bytes: u64,
+    /// The SHA-256 of these bytes.
+    #[schema(pattern = "^sha256:[0-9a-f]{64}$")]
+    pub readable_sha256: String,
+    /// Whether all of it stands in `request`, so that there is no need to fetch it.
+    pub inline: bool,
+    /// Whether all of it can be read, here or at `link`. Where it cannot, nobody can approve; once
+    /// an approval is over, a long body is not kept.
+    pub complete: bool,
+    /// Where all of it is, without its coding.
+    pub link: String,
 }
 
 /// One header field.
@@ -261,7 +291,7 @@ pub struct CanDecide {
     #[schema(required)]
     pub why_not: Option<String>,
     /// Why not, as a word: `own-request`, `not-reviewer`, `needs-step-up`, `already-reviewed`,
-    /// `already-decided` or `expired`.
+    /// `already-decided`, `expired` or `body-gone`.
     #[schema(required)]
     pub code: Option<String>,
 }

@@ -34,6 +34,7 @@ pub mod api;
 mod auth;
 mod body;
 mod decide;
+mod download;
 mod events;
 mod list;
 mod metrics;
@@ -133,6 +134,7 @@ pub fn router(state: AdminState) -> Router {
     let router = Router::new()
         .route("/v1/approvals", get(list::list))
         .route("/v1/approvals/{id}", get(show::show))
+        .route("/v1/approvals/{id}/body", get(download::download))
         .route("/v1/approvals/{id}/decisions", post(decide::decide))
         .route("/v1/approvals/{id}/cancel", post(decide::cancel))
         .route("/v1/approvals/{id}/messages", post(decide::answer))

@@ -21,6 +21,7 @@ use super::api;
     paths(
         super::list::list,
         super::show::show,
+        super::download::download,
         super::decide::decide,
         super::decide::cancel,
         super::decide::answer,

@@ -57,6 +57,7 @@ codes! {
     NoOpenQuestion => "no-open-question", CONFLICT, "There is no question to answer";
     ThreadFull => "thread-full", CONFLICT, "Enough was asked";
     Expired => "expired", GONE, "The time to decide is over";
+    BodyGone => "body-gone", GONE, "The body is not kept any more";
     BodyTooLarge => "body-too-large", PAYLOAD_TOO_LARGE, "The body is too long";
     UnsupportedMediaType => "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "The body is not JSON";
     InvalidBody => "invalid-body", UNPROCESSABLE_ENTITY, "The body does not say what is needed";
@@ -117,13 +118,16 @@ impl From<ApprovalError> for Refused {
             ApprovalError::Expired(_) => Code::Expired,
             ApprovalError::NotRequester { .. } => Code::NotRequester,
             ApprovalError::Forged(_) => Code::Forged,
+            ApprovalError::BodyGone(_) => Code::BodyGone,
             ApprovalError::Store(_) => Code::StoreUnavailable,
             ApprovalError::Audit(_) => Code::AuditUnavailable,
             // Said to callers who are held, never to reviewers.
             ApprovalError::NotClaimable { .. }
             | ApprovalError::NotRunning { .. }
             | ApprovalError::NoReviewer(_)
-            | ApprovalError::TooManyPending { .. } => Code::Internal,
+            | ApprovalError::TooManyPending { .. }
+            | ApprovalError::BodyNotStored(_)
+            | ApprovalError::BodiesFull { .. } => Code::Internal,
         };
         let detail = match code {
             Code::StoreUnavailable => {

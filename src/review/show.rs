@@ -63,7 +63,9 @@ pub(super) async fn answer(admin: &Admin, approval: &Approval, person: &PersonId
     let request = admin.state.approvals.request(id).await?.ok_or_else(|| Refused::no_approval(id))?;
     let people = admin.state.approvals.people();
     let viewer = Viewer { person, people: &people, now: admin.state.clock.now() };
-    let body = serde_json::to_vec(&view::detail(approval, request, viewer)).expect("strings and numbers are JSON");
+    let complete = admin.state.approvals.is_complete(id, &request).await?;
+    let body =
+        serde_json::to_vec(&view::detail(approval, request, complete, viewer)).expect("strings and numbers are JSON");
     // What may be done differs between people and changes with time, so that the version alone
     // would not name one answer.
     let tag = format!("\"{}.{}\"", approval.version, Sha256::of(&body).short());

@@ -16,6 +16,7 @@ use crate::model::Risk;
 use crate::model::Timestamp;
 
 use super::api::ActionView;
+use super::api::BodyView;
 use super::api::CallLine;
 use super::api::Caller;
 use super::api::CanDecide;
@@ -81,10 +82,19 @@ pub(super) fn item(approval: &Approval, viewer: Viewer<'_>) -> Item {
 }
 
 /// One approval with everything there is to know.
-pub(super) fn detail(approval: &Approval, request: ShownRequest, viewer: Viewer<'_>) -> Detail {
+/// `complete` says whether its body can be read whole.
+pub(super) fn detail(approval: &Approval, request: ShownRequest, complete: bool, viewer: Viewer<'_>) -> Detail {
+    let mut item = item(approval, viewer);
+    if !complete && item.can_decide.allowed {
+        let error = ApprovalError::BodyGone(approval.id);
+        let code = Refused::from(error.clone()).code().as_str().to_owned();
+        item.can_decide = CanDecide { allowed: false, why_not: Some(error.to_string()), code: Some(code) };
+    }
+    let body = body(&request, complete, &item.links.this);
     let RequestLine { method, authority, target } = request.line;
     Detail {
-        item: item(approval, viewer),
+        item,
+        body,
         request: RequestView {
             method,
             authority,
@@ -104,6 +114,20 @@ pub(super) fn detail(approval: &Approval, request: ShownRequest, viewer: Viewer<
         require_reason: approval.obligations.require_reason,
         policy: approval.policy.to_string(),
         decision_id: approval.decision.to_string(),
+    }
+}
+
+fn body(request: &ShownRequest, complete: bool, this: &str) -> BodyView {
+    let (readable_bytes, readable_sha256) = request.readable();
+    BodyView {
+        bytes: request.body_bytes,
+        sha256: request.body_sha256.to_string(),
+        coding: request.decoded.as_ref().map(|decoded| decoded.coding.clone()),
+        readable_bytes,
+        readable_sha256: readable_sha256.to_string(),
+        inline: request.long_bytes().is_none(),
+        complete,
+        link: format!("{this}/body"),
     }
 }
 

@@ -1,11 +1,11 @@
 //! The admin listener: apart from the agents' one, always, and on the control plane.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use futures_util::future::join_all;
 use hyper::server::conn::http1;
 use hyper::server::conn::http2;
 use hyper_util::rt::TokioExecutor;
@@ -19,12 +19,11 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::proxy::BindError;
+use crate::proxy;
 use crate::proxy::TlsTable;
 
 /// What the admin listener needs.
 pub(super) struct Admin {
-    pub(super) listener: TcpListener,
     pub(super) tls: Option<Arc<ArcSwap<TlsTable>>>,
     pub(super) router: Router,
     pub(super) handshake_timeout: Duration,
@@ -33,29 +32,20 @@ pub(super) struct Admin {
     pub(super) tracker: TaskTracker,
 }
 
-/// Listens on `address`.
-///
-/// # Errors
-/// [`BindError`] if the system says no.
-pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
-    let listen = || {
-        let listener = std::net::TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        TcpListener::from_std(listener)
-    };
-    listen().map_err(|source| BindError { address, source })
-}
-
 impl Admin {
-    /// Serves until it is told to stop.
-    pub(super) async fn run(self) {
+    /// Serves what comes to `listeners` until it is told to stop.
+    pub(super) async fn run(self, listeners: Vec<TcpListener>) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let admin = Arc::new(self);
+        join_all(listeners.into_iter().map(|listener| admin.accept(listener, &places))).await;
+    }
+
+    async fn accept(self: &Arc<Self>, listener: TcpListener, places: &Arc<Semaphore>) {
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let Ok(place) = Arc::clone(places).acquire_owned().await else { return };
             let accepted = tokio::select! {
-                accepted = admin.listener.accept() => accepted,
-                () = admin.stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
+                () = self.stop.cancelled() => return,
             };
             let stream = match accepted {
                 Ok((stream, _)) => stream,
@@ -65,8 +55,8 @@ impl Admin {
                     continue;
                 }
             };
-            let serving = Arc::clone(&admin);
-            admin.tracker.spawn(async move {
+            let serving = Arc::clone(self);
+            self.tracker.spawn(async move {
                 if let Err(error) = serving.serve(stream).await {
                     tracing::debug!(%error, "a connection to the admin listener ended");
                 }
@@ -95,7 +85,7 @@ impl Admin {
             let mut connection = std::pin::pin!(connection);
             tokio::select! {
                 served = connection.as_mut() => return Ok(served?),
-                () = self.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+                () = proxy::unused(&self.stop) => connection.as_mut().graceful_shutdown(),
             }
             return Ok(connection.await?);
         }
@@ -106,7 +96,7 @@ impl Admin {
         let mut connection = std::pin::pin!(connection);
         tokio::select! {
             served = connection.as_mut() => return Ok(served?),
-            () = self.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+            () = proxy::unused(&self.stop) => connection.as_mut().graceful_shutdown(),
         }
         Ok(connection.await?)
     }

@@ -169,6 +169,7 @@ fn routes(config: &Config, cores: usize, metrics: &Metrics, upstreams: &mut Upst
             facts: Arc::new(facts),
             dialect: dialect(wanted)?,
             credential: wanted.credential.as_ref().map(ToString::to_string),
+            hold_for: wanted.hold_for.map(config::HumanDuration::get),
             upstream,
             metrics: metrics.route(&name),
         };
@@ -236,6 +237,9 @@ fn approval_settings(config: &Config) -> approval::Settings {
         claim_within: config.approvals.claim_within.get(),
         pending_per_principal_max: config.limits.pending_per_principal_max.get().into(),
         pending_per_rule_max: config.limits.pending_per_rule_max.get().into(),
+        denied_for: config.approvals.denied_for.get(),
+        replay_for: config.approvals.replay_for.get(),
+        stored_bytes_total_max: config.limits.stored_bytes_total_max.get(),
     }
 }
 
@@ -245,6 +249,7 @@ fn gate_settings(config: &Config) -> gate::Settings {
         hold_bytes_max: config.limits.hold_bytes_max.get(),
         hold_for: config.approvals.hold_for.map(config::HumanDuration::get),
         strict_audit: config.audit.durability == config::Durability::Strict,
+        replay_for: config.approvals.replay_for.get(),
     }
 }
 

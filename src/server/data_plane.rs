@@ -1,17 +1,18 @@
 //! The threads that carry calls: one for each core, each with a runtime and a listener of its own.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
+use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::proxy;
-use crate::proxy::BindError;
 use crate::proxy::Core;
 use crate::proxy::Limits;
 use crate::proxy::Shared;
@@ -19,8 +20,8 @@ use crate::proxy::TlsTable;
 
 /// One address that agents connect to, with its certificates.
 pub(super) struct Door {
-    /// The address as configured; port 0 takes a free one.
-    pub(super) address: SocketAddr,
+    /// What its connections come from.
+    pub(super) sockets: Vec<TcpListener>,
     /// The certificates; `None` for plain connections.
     pub(super) tls: Option<Arc<ArcSwap<TlsTable>>>,
 }
@@ -32,51 +33,58 @@ pub(super) struct DataPlane {
     drain: CancellationToken,
     /// Cancelled to end what has not ended by itself.
     kill: CancellationToken,
-    /// The addresses that are listened on.
-    pub(super) addresses: Vec<SocketAddr>,
+    /// One for each core.
+    runtimes: Vec<Handle>,
 }
 
 impl DataPlane {
-    /// Listens on every door with every core, then starts the threads.
+    /// Starts the threads; each accepts from every door.
+    ///
+    /// # Errors
+    /// The system's, if it has no more threads or file descriptors.
     pub(super) fn start(
-        doors: &[Door],
+        doors: Vec<Door>,
         cores: usize,
         connections_max: usize,
         shared: &Arc<Shared>,
         limits: &Limits,
-    ) -> Result<Self, StartError> {
+    ) -> io::Result<Self> {
         let connections = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
         let (drain, kill) = (CancellationToken::new(), CancellationToken::new());
-        let mut addresses = Vec::new();
-        let mut per_core: Vec<Vec<Core>> = (0..cores).map(|_| Vec::new()).collect();
+        let mut per_core: Vec<Vec<(Core, TcpListener)>> = (0..cores).map(|_| Vec::new()).collect();
         for door in doors {
-            let mut address = door.address;
-            for (index, listeners) in per_core.iter_mut().enumerate() {
-                let listener = proxy::bind(address)?;
-                // A free port is found once; the other cores listen on the same.
-                address = listener.local_addr()?;
-                listeners.push(Core {
-                    index,
-                    listener,
-                    tls: door.tls.clone(),
-                    shared: Arc::clone(shared),
-                    connections: Arc::clone(&connections),
-                    limits: limits.clone(),
-                    drain: drain.clone(),
-                    tracker: TaskTracker::new(),
-                });
+            for (index, (sockets, core)) in
+                proxy::spread(door.sockets, cores)?.into_iter().zip(&mut per_core).enumerate()
+            {
+                core.extend(sockets.into_iter().map(|socket| {
+                    let core = Core {
+                        index,
+                        tls: door.tls.clone(),
+                        shared: Arc::clone(shared),
+                        connections: Arc::clone(&connections),
+                        limits: limits.clone(),
+                        // A core's own, since it is asked for each answer.
+                        drain: drain.child_token(),
+                        tracker: TaskTracker::new(),
+                    };
+                    (core, socket)
+                }));
             }
-            addresses.push(address);
         }
-        let threads = per_core.into_iter().enumerate().map(|(index, listeners)| {
+        let (mut threads, mut runtimes) = (Vec::new(), Vec::new());
+        for (index, listeners) in per_core.into_iter().enumerate() {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtimes.push(runtime.handle().clone());
             let kill = kill.clone();
-            std::thread::Builder::new()
-                .name(format!("core-{index}"))
-                .stack_size(STACK_BYTES)
-                .spawn(move || carry(listeners, &kill))
-        });
-        let threads = threads.collect::<io::Result<_>>()?;
-        Ok(Self { threads, drain, kill, addresses })
+            let thread = std::thread::Builder::new().name(format!("core-{index}")).stack_size(STACK_BYTES);
+            threads.push(thread.spawn(move || carry(&runtime, listeners, &kill))?);
+        }
+        Ok(Self { threads, drain, kill, runtimes })
+    }
+
+    /// Asks the cores whether they do their work.
+    pub(super) fn turns(&self) -> Turns {
+        Turns(self.runtimes.clone())
     }
 
     /// Stops accepting; connections end once their calls are over.
@@ -101,24 +109,23 @@ impl DataPlane {
     }
 }
 
-/// Why the data plane does not start.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum StartError {
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    #[error(transparent)]
-    System(#[from] io::Error),
+/// The cores, to be asked whether any is stuck.
+pub(super) struct Turns(Vec<Handle>);
+
+impl Turns {
+    /// Answers once every core has had a turn. A core that has ended is not stuck.
+    pub(super) async fn all(&self) {
+        let turns = self.0.iter().map(|runtime| runtime.spawn(std::future::ready(())));
+        let _ = futures_util::future::join_all(turns).await;
+    }
 }
 
-fn carry(listeners: Vec<Core>, kill: &CancellationToken) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return tracing::error!(%error, "a core has no runtime"),
-    };
+fn carry(runtime: &Runtime, listeners: Vec<(Core, TcpListener)>, kill: &CancellationToken) {
     runtime.block_on(async {
-        let trackers: Vec<TaskTracker> = listeners.iter().map(|core| core.tracker.clone()).collect();
+        let trackers: Vec<TaskTracker> = listeners.iter().map(|(core, _)| core.tracker.clone()).collect();
         let all = async {
-            for ran in futures_util::future::join_all(listeners.into_iter().map(Core::run)).await {
+            let accepting = listeners.into_iter().map(|(core, socket)| core.run(socket));
+            for ran in futures_util::future::join_all(accepting).await {
                 if let Err(error) = ran {
                     tracing::error!(%error, "a core cannot accept connections");
                 }

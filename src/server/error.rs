@@ -9,6 +9,7 @@ use crate::audit;
 use crate::classify::OpenApiError;
 use crate::config::ConfigError;
 use crate::credentials::CredentialError;
+use crate::gate::SpoolError;
 use crate::identity::KeySetError;
 use crate::identity::PeopleError;
 use crate::identity::key::KeyError;
@@ -17,6 +18,9 @@ use crate::proxy::BindError;
 use crate::proxy::RouteError;
 use crate::proxy::TlsError;
 use crate::proxy::UpstreamError;
+
+use super::hand_over::TakeOverError;
+use super::sockets::SocketError;
 
 /// Why the server does not start, or a reload has no effect.
 #[derive(Debug, thiserror::Error)]
@@ -85,12 +89,27 @@ pub enum ServerError {
     /// The store cannot be opened.
     #[error("the approval store cannot be opened")]
     Store(#[from] StoreError),
+    /// The folder for long bodies cannot be used.
+    #[error("long bodies of held calls cannot be kept")]
+    Spool(#[from] SpoolError),
     /// What was left behind cannot be brought to an end.
     #[error("the approvals cannot be used")]
     Approvals(#[from] ApprovalError),
     /// A figure is registered twice.
     #[error("the metrics cannot be set up")]
     Metrics(#[from] prometheus::Error),
+    /// Another process has what one process at a time can have.
+    #[error(
+        "another process serves this configuration; stop it, or start this one with `--take-over`, which does so \
+         without refusing a connection"
+    )]
+    Running(#[source] Box<ServerError>),
+    /// Sockets that were passed cannot be used.
+    #[error(transparent)]
+    Sockets(#[from] SocketError),
+    /// The running process does not hand over.
+    #[error("cannot take over")]
+    TakeOver(#[from] TakeOverError),
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),

@@ -40,6 +40,7 @@ use super::build;
 use super::build::Upstreams;
 use super::error::ServerError;
 use super::run::Source;
+use super::systemd;
 
 /// What a reload replaces.
 pub(super) struct Reload {
@@ -158,6 +159,7 @@ impl Reload {
                 }
                 () = stop.cancelled() => return,
             }
+            systemd::reloading();
             match self.reload() {
                 Ok(config) => {
                     self.metrics.reloads.with_label_values(&["success"]).inc();
@@ -169,6 +171,7 @@ impl Reload {
                     tracing::error!(error = format!("{error:#}"), "the reload has no effect; what was in force stays");
                 }
             }
+            systemd::ready();
         }
     }
 

@@ -1,12 +1,14 @@
 //! Starts the rooms in order, waits for the signal to stop, and drains them in the reverse order.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use prometheus::Registry;
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
@@ -17,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::approval;
 use crate::approval::Approvals;
 use crate::approval::store::Embedded;
+use crate::approval::store::OpenError as StoreError;
 use crate::audit;
 use crate::audit::Log;
 use crate::audit::SigningKey;
@@ -25,6 +28,7 @@ use crate::config::Config;
 use crate::config::ConfigError;
 use crate::gate;
 use crate::gate::Gate;
+use crate::gate::Spool;
 use crate::identity::AuthMetrics;
 use crate::model::Clock;
 use crate::model::IdSource;
@@ -36,17 +40,22 @@ use crate::telemetry::Guard;
 use crate::telemetry::metrics;
 use crate::wire::WireMetrics;
 
-use super::admin;
 use super::admin::Admin;
 use super::build;
 use super::build::Upstreams;
 use super::data_plane::DataPlane;
 use super::data_plane::Door;
-use super::data_plane::StartError;
 use super::error::ServerError;
+use super::hand_over::Offer;
+use super::hand_over::Predecessor;
+use super::hand_over::Successor;
 use super::reload;
 use super::reload::Journal;
 use super::reload::Reload;
+use super::sockets::Inherited;
+use super::sockets::Place;
+use super::sockets::Sockets;
+use super::systemd;
 
 /// Where the configuration comes from; asked again for each reload.
 pub type Source = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
@@ -60,12 +69,23 @@ pub struct Ready {
     pub admin: SocketAddr,
 }
 
-/// Serves until SIGTERM or SIGINT. `on_ready` hears of the addresses once calls can come.
+/// Where a server gets its sockets from, beside those that it makes.
+#[derive(Debug, Default)]
+pub struct Launch {
+    /// Those that were passed to this process.
+    pub inherited: Inherited,
+    /// Whether to take the place of the process that has the store now, if one has.
+    pub take_over: bool,
+}
+
+/// Serves until SIGTERM or SIGINT, or until another process takes over. `on_ready` hears of the
+/// addresses once calls can come.
 ///
 /// # Errors
 /// [`ServerError`] if it cannot start, or could not stop in good order.
 pub fn serve(
     source: Source,
+    launch: Launch,
     clock: Clock,
     telemetry: &Guard,
     on_ready: impl FnOnce(&Ready),
@@ -79,31 +99,47 @@ pub fn serve(
     let registry = Registry::new();
     metrics::register(&registry)?;
     telemetry.register(&registry)?;
-    control.block_on(run(source, config, clock, registry, on_ready))
+    let successor = control.block_on(run(source, launch, config, clock, registry, on_ready));
+    // Store and log are let go of before the successor, if there is one, hears that we have ended.
+    drop(control);
+    successor.map(drop)
 }
 
 async fn run(
     source: Source,
+    launch: Launch,
     config: Config,
     clock: Clock,
     registry: Registry,
     on_ready: impl FnOnce(&Ready),
-) -> Result<(), ServerError> {
+) -> Result<Option<Successor>, ServerError> {
     let mut stop_signals = StopSignals::new()?;
     let reload_metrics = reload::Metrics::new(&registry)?;
     let cores = cores(&config)?;
     let proxy_metrics = proxy::Metrics::new(&registry)?;
     let mut upstreams = Upstreams::new();
     let loaded = build::load_with(&config, cores, &proxy_metrics, &mut upstreams)?;
+    let mut sockets = Sockets::new(&config, launch.inherited)?;
+    let config::Store::Embedded(embedded) = &config.store;
+    let freed =
+        if launch.take_over { take_over(&config, &embedded.path, cores, &mut sockets).await? } else { Freed::Not };
 
     // What keeps: the log first, since nothing may happen without it, then the approvals.
     let ids = Arc::new(IdSource::new(random()?));
     let instance = instance();
-    let (log, writer) = open_log(&config, &instance, &clock, &registry)?;
+    let audit_metrics = audit::Metrics::new(&registry)?;
+    let open_log = || open_log(&config, &instance, &clock, &audit_metrics);
+    let (log, writer) =
+        freed.wait_for(open_log, |error| matches!(error, ServerError::Audit(audit::OpenError::Locked(_)))).await?;
     let key = Arc::new(SigningKey::load(config.audit.key.path())?);
     let (stored, from_store) = mpsc::unbounded_channel();
-    let config::Store::Embedded(embedded) = &config.store;
-    let store = Embedded::open(&embedded.path, Box::new(move |entries| drop(stored.send(entries))))?;
+    let open_store = || {
+        let stored = stored.clone();
+        Ok(Embedded::open(&embedded.path, Box::new(move |entries| drop(stored.send(entries))))?)
+    };
+    let in_use = |error: &ServerError| matches!(error, ServerError::Store(StoreError::InUse { .. }));
+    let store = freed.wait_for(open_store, in_use).await?;
+    drop(stored);
     let parts = approval::Parts {
         store: Arc::new(store),
         stored: from_store,
@@ -122,6 +158,8 @@ async fn run(
     journal.policy_loaded(loaded.policy.digest());
 
     // What decides, then what listens.
+    let gate_metrics = gate::Metrics::new(&registry)?;
+    let spool = Spool::open(&config.spool_path(), config.limits.spooled_bytes_total_max.as_usize(), &gate_metrics)?;
     let gate = Arc::new(Gate::new(gate::Parts {
         policy: loaded.policy,
         approvals: approvals.clone(),
@@ -129,10 +167,11 @@ async fn run(
         clock: clock.clone(),
         ids: Arc::clone(&ids),
         instance,
-        metrics: gate::Metrics::new(&registry)?,
+        metrics: gate_metrics,
         settings: loaded.gate,
         held_calls_max: to_usize(config.limits.held_calls_max.get()),
         held_bytes_total_max: config.limits.held_bytes_total_max.as_usize(),
+        spool,
     }));
     let limits = limits(&config);
     let shared = Arc::new(Shared {
@@ -170,10 +209,11 @@ async fn run(
         drain: stop.clone(),
         settings: review::Settings::default(),
     };
-    let listener = admin::listen(config.admin.address)?;
-    let admin_address = listener.local_addr()?;
+    sockets.bind_missing(cores)?;
+    let copies = sockets.copies()?;
+    let listening = sockets.listen()?;
+    let ready = listening.addresses()?;
     let admin = Admin {
-        listener,
         tls: admin_tls.clone(),
         router: review::router(state),
         handshake_timeout: limits.handshake_timeout,
@@ -181,19 +221,11 @@ async fn run(
         stop: stop.clone(),
         tracker: tracker.clone(),
     };
-    let doors: Vec<Door> = config
-        .listen
-        .iter()
-        .zip(&tls)
-        .map(|(listener, tls)| Door { address: listener.address, tls: tls.clone() })
-        .collect();
+    let doors = listening.agents.into_iter().zip(&tls).map(|(sockets, tls)| Door { sockets, tls: tls.clone() });
     let connections_max = to_usize(config.limits.connections_max.get());
-    let data_plane =
-        DataPlane::start(&doors, cores, connections_max, &shared, &limits).map_err(|error| match error {
-            StartError::Bind(error) => ServerError::Bind(error),
-            StartError::System(error) => ServerError::System(error),
-        })?;
-    tracker.spawn(admin.run());
+    let data_plane = DataPlane::start(doors.collect(), cores, connections_max, &shared, &limits)?;
+    let admin_listeners = listening.admin.into_iter().map(TcpListener::from_std).collect::<Result<_, _>>()?;
+    tracker.spawn(admin.run(admin_listeners));
     let reload = Reload {
         source,
         cores,
@@ -210,11 +242,14 @@ async fn run(
     let drain_timeout: Duration = config.limits.drain_timeout.get();
     let (reasons, reloading) = (reload::Reasons::new(&config)?, stop.clone());
     tracker.spawn(reload.run(reasons, reloading));
-    let ready = Ready { proxy: data_plane.addresses.clone(), admin: admin_address };
+    let offer = offer(&embedded.path, copies, drain_timeout);
     tracing::info!(proxy = ?ready.proxy, admin = %ready.admin, cores, "ready");
     on_ready(&ready);
+    systemd::ready();
+    let watchdog = tokio::spawn(systemd::watchdog(data_plane.turns()));
 
-    stop_signals.wait().await;
+    let successor = until_told_to_end(&mut stop_signals, offer).await;
+    systemd::stopping();
     draining.cancel();
     drain(data_plane, &approvals, drain_timeout, &mut stop_signals).await;
     stop.cancel();
@@ -224,8 +259,95 @@ async fn run(
     approvals.stop().await;
     let closed = tokio::task::spawn_blocking(move || writer.close()).await;
     closed.map_err(|_| std::io::Error::other("the thread that closes the audit log has panicked"))??;
+    watchdog.abort();
     tracing::info!("stopped");
-    Ok(())
+    Ok(successor)
+}
+
+/// Takes the sockets of the process that has the store in `folder`, binds what is missing, and has
+/// that process end. Before it ends, everything that could go wrong here has been tried.
+async fn take_over(config: &Config, folder: &Path, cores: usize, sockets: &mut Sockets) -> Result<Freed, ServerError> {
+    let asked = folder.to_owned();
+    let asked = blocking(move || Predecessor::ask(&asked)).await?;
+    let Some((predecessor, handed)) = asked? else {
+        tracing::info!(folder = %folder.display(), "no process offers its sockets there; starting without");
+        // It may be about to end.
+        return Ok(Freed::Perhaps);
+    };
+    sockets.take(handed);
+    sockets.bind_missing(cores)?;
+    SigningKey::load(config.audit.key.path())?;
+    Embedded::check(folder)?;
+    tracing::info!(pid = predecessor.pid, "taking over: the running process drains, connections wait meanwhile");
+    blocking(move || predecessor.replace()).await??;
+    Ok(Freed::Now)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> std::io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| std::io::Error::other("a thread has panicked"))
+}
+
+fn offer(folder: &Path, copies: Vec<Place>, drain_timeout: Duration) -> Option<Offer> {
+    let offer = Offer::make(folder, copies, drain_timeout);
+    let unusable = |error: &std::io::Error| {
+        tracing::warn!(%error, folder = %folder.display(), "no other process can take over from this one");
+    };
+    offer.inspect_err(unusable).ok()
+}
+
+/// Waits for a signal, or for another process that has all the sockets.
+async fn until_told_to_end(signals: &mut StopSignals, mut offer: Option<Offer>) -> Option<Successor> {
+    let taken = async {
+        match &mut offer {
+            Some(offer) => offer.taken().await,
+            None => std::future::pending().await,
+        }
+    };
+    let successor = tokio::select! {
+        () = signals.wait() => None,
+        successor = taken => Some(successor),
+    };
+    if let Some(successor) = &successor {
+        tracing::info!(pid = successor.pid, "another process takes over");
+    }
+    if let Some(offer) = offer {
+        offer.withdraw();
+    }
+    successor
+}
+
+/// Whether another process has just let go of store and log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Freed {
+    /// None was asked to.
+    Not,
+    /// One may be about to.
+    Perhaps,
+    /// One has; the system may still be at it.
+    Now,
+}
+
+impl Freed {
+    /// Opens what one process at a time can have, and waits a while for the one before to let go.
+    async fn wait_for<T>(
+        self,
+        mut open: impl FnMut() -> Result<T, ServerError>,
+        in_use: impl Fn(&ServerError) -> bool,
+    ) -> Result<T, ServerError> {
+        let deadline = Instant::now() + LETS_GO_WITHIN;
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        loop {
+            look.tick().await;
+            match open() {
+                Err(error) if in_use(&error) => {
+                    if self == Self::Not || Instant::now() >= deadline {
+                        return Err(ServerError::Running(Box::new(error)));
+                    }
+                }
+                opened => return opened,
+            }
+        }
+    }
 }
 
 /// Held callers are told to come again, running calls end within the limit, the rest is cut off.
@@ -256,13 +378,13 @@ fn open_log(
     config: &Config,
     instance: &str,
     clock: &Clock,
-    registry: &Registry,
+    metrics: &audit::Metrics,
 ) -> Result<(Log, audit::Writer), ServerError> {
     let key = config.audit.key.path();
     let fresh = !key.exists() && !config.audit.path.join("checkpoint").exists();
     let key = if fresh { SigningKey::generate_file(key)? } else { SigningKey::load(key)? };
     let settings = audit::Settings::new(&config.audit.path, config.audit.origin.as_str(), instance);
-    let (log, writer) = Log::open(settings, key, clock.clone(), audit::Metrics::new(registry)?)?;
+    let (log, writer) = Log::open(settings, key, clock.clone(), metrics.clone())?;
     if fresh {
         tracing::info!(vkey = log.vkey(), "a signing key was made; keep its verifier key outside of this machine");
     }
@@ -325,3 +447,6 @@ const CONTROL_THREADS: usize = 2;
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const ADMIN_STOPS_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a process that ends may take until its locks are free.
+const LETS_GO_WITHIN: Duration = Duration::from_secs(10);

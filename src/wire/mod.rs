@@ -9,6 +9,7 @@
 
 mod authority;
 mod client;
+mod coding;
 mod error;
 mod fields;
 mod form;
@@ -27,6 +28,8 @@ pub use client::Client;
 pub use client::Profile;
 pub use client::SdkCall;
 pub use client::recognise;
+pub use coding::Coding;
+pub use coding::CodingError;
 pub use error::Excerpt;
 pub use error::WireError;
 pub use fields::drop_respond_async;

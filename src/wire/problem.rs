@@ -6,6 +6,7 @@ use http::HeaderName;
 use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
+use http::header::ACCEPT_ENCODING;
 use http::header::CACHE_CONTROL;
 use http::header::CONTENT_TYPE;
 use http::header::RETRY_AFTER;
@@ -39,6 +40,10 @@ pub fn refuse(form: Form, refusal: &Refusal, call: Option<CallId>) -> Response<B
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"holdpoint\""));
+    }
+    if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        // What would have been taken (RFC 9110 §15.5.16).
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate, br, zstd"));
     }
     if !retryable {
         headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
@@ -97,6 +102,7 @@ pub(super) fn is_retryable(code: RefusalCode) -> bool {
         RefusalCode::BodyTimeout
         | RefusalCode::TooManyPending
         | RefusalCode::StoreUnavailable
+        | RefusalCode::SpoolUnavailable
         | RefusalCode::AuditUnavailable
         | RefusalCode::Draining
         | RefusalCode::Overloaded
@@ -107,6 +113,8 @@ pub(super) fn is_retryable(code: RefusalCode) -> bool {
         | RefusalCode::Unauthenticated
         | RefusalCode::NoRoute
         | RefusalCode::BodyTooLarge
+        | RefusalCode::UnsupportedCoding
+        | RefusalCode::BodyUndecodable
         | RefusalCode::PolicyDenied
         | RefusalCode::ApprovalDenied
         | RefusalCode::ApprovalExpired

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use http::Method;
 use serde_json::Value;
 
 use crate::support::World;
@@ -126,4 +127,73 @@ async fn the_log_tells_the_whole_story_of_a_call() {
     let report = holdpoint(&["audit", "verify", "--path", folder.to_str().unwrap(), "-o", "json"], &[]);
     let report: Value = serde_json::from_slice(&report.stdout).unwrap();
     assert_eq!(report["ok"], true, "{report}");
+}
+
+#[tokio::test]
+async fn one_event_can_be_proven_without_the_log() {
+    let mut world = World::start();
+    world.get("/open/a").send().await;
+    let caller = world.get("/held/a").spawn();
+    let item = world.held("/held/a").await;
+    world.approve("ana", &item).await;
+    assert_eq!(caller.await.unwrap().status, 200);
+    world.waits_for("/held/a", "completed", false).await;
+    world.program.signal("TERM");
+    assert_eq!(world.program.ended().code(), Some(0));
+    let (folder, id) = (world.path("audit"), item["id"].as_str().unwrap());
+    let vkey = fs::read_to_string(folder.join("vkey")).unwrap();
+    let show = |arguments: &[&str]| {
+        let output = holdpoint(&[&["audit", "show", "--path", folder.to_str().unwrap()], arguments].concat(), &[]);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, events) = show(&[id]);
+    assert_eq!(code, Some(0));
+    assert!(events.lines().count() >= 5 && events.lines().all(|event| event.contains(id)), "{events}");
+    assert_eq!(show(&["apr_00000000000000000000000000000000"]), (Some(3), String::new()));
+
+    let (code, proof) = show(&[id, "--proof"]);
+    assert_eq!(code, Some(0));
+    let file = world.path("one.tlog-proof");
+    fs::write(&file, &proof).unwrap();
+    // The log is not needed.
+    fs::remove_dir_all(&folder).unwrap();
+    let verify = |vkey: &str| holdpoint(&["audit", "verify", "--proof", file.to_str().unwrap(), "--vkey", vkey], &[]);
+    let output = verify(vkey.trim());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains(events.lines().last().unwrap()));
+    assert_eq!(verify("nonsense").status.code(), Some(1));
+    fs::write(&file, proof.replace("\nindex ", "\nindex 1")).unwrap();
+    assert_eq!(verify(vkey.trim()).status.code(), Some(8));
+}
+
+/// An approval is for what a call means. Which bytes people were shown, and which ones ran, is
+/// another question that the log answers.
+#[tokio::test]
+async fn the_log_says_which_bytes_were_held_and_which_ran() {
+    let mut world = World::start();
+    let call = |body: &str| {
+        let call = world.call(Method::POST, "/held/a").body(body.to_owned());
+        call.with("content-type", "application/json")
+    };
+    let first = call(r#"{"a":1,"b":2}"#).spawn();
+    let item = world.held("/held/a").await;
+    first.abort();
+    world.waits_for("/held/a", "pending", false).await;
+    world.approve("ana", &item).await;
+    assert_eq!(call(r#"{"b":2,"a":1}"#).send().await.status, 200);
+    world.waits_for("/held/a", "completed", false).await;
+    world.program.signal("TERM");
+    assert_eq!(world.program.ended().code(), Some(0));
+    let folder = world.path("audit");
+    let output = holdpoint(&["audit", "tail", "--path", folder.to_str().unwrap(), "--from", "0"], &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said = |kind: &str, name: &str| {
+        let event = events.iter().find(|event| event["type"] == kind || event["kind"] == kind).unwrap();
+        let value = &event["data"][name];
+        assert_eq!(value.as_str().map_or(0, |text| text.trim_start_matches("sha256:").len()), 64, "{event}");
+        value.clone()
+    };
+    assert_eq!(said("approval.created", "digest"), said("approval.claimed", "digest"));
+    assert_ne!(said("approval.created", "exact"), said("approval.claimed", "exact"));
 }

@@ -44,6 +44,7 @@ fn help_and_mistakes() {
         vec!["demo", "--proxy-port", "70000"],
         vec!["approvals", "list", "--limit", "0"],
         vec!["audit", "tail", "-n", "1", "--from", "0"],
+        vec!["audit", "verify", "--proof", "some.tlog-proof"],
         vec!["keys", "create"],
         vec!["tokens", "create", "--reviewer", "a", "--expires-in", "soon"],
         vec!["completion", "tcsh"],

@@ -103,8 +103,8 @@ async fn bodies_stream_with_their_trailers() {
 
 #[tokio::test]
 async fn a_body_that_is_too_long_to_be_looked_at_is_refused() {
-    let more =
-        "limits: { inspect_bytes_max: 1KiB, hold_bytes_max: 2KiB, held_bytes_total_max: 3KiB, body_timeout: 1s }\n";
+    let more = "limits: { inspect_bytes_max: 1KiB, hold_bytes_max: 2KiB, held_bytes_total_max: 1KiB, \
+                spooled_bytes_total_max: 3KiB, body_timeout: 1s }\n";
     let policy = format!("{POLICY}\nallow contains {{\"rule\": \"looks\"}} if input.request.body.a == 1\n");
     let world = World::start_with(&policy, more);
     let long = |bytes: usize| "x".repeat(bytes);
@@ -118,13 +118,15 @@ async fn a_body_that_is_too_long_to_be_looked_at_is_refused() {
     assert_eq!(unseen.status, 200);
     let held = world.call(Method::POST, "/held/a").body(long(2049)).send().await;
     assert_eq!((held.status, held.code().as_str()), (413, "body-too-large"));
-    // One that fits, and one more that does not fit beside it.
-    let first = world.call(Method::POST, "/held/b").body(long(2048)).spawn();
-    world.held("/held/b").await;
-    let second = world.call(Method::POST, "/held/c").body(long(2048)).send().await;
-    assert_eq!((second.status, second.code().as_str()), (503, "overloaded"));
-    assert_ne!(second.field("retry-after"), "");
-    first.abort();
+    // One that fits, on disk or in memory, and one more that does not fit beside it.
+    for (path, bytes) in [("/held/b", 2048), ("/held/c", 1024)] {
+        let first = world.call(Method::POST, path).body(long(bytes)).spawn();
+        world.held(path).await;
+        let second = world.call(Method::POST, "/held/more").body(long(bytes)).send().await;
+        assert_eq!((second.status, second.code().as_str()), (503, "overloaded"));
+        assert_ne!(second.field("retry-after"), "");
+        first.abort();
+    }
 
     // A body that does not come.
     let mut wire = world.wire().await;

@@ -105,3 +105,38 @@ async fn a_key_that_is_taken_away_opens_nothing_any_more() {
     .await;
     assert_eq!(world.call_of("other-bot", Method::GET, "/open/a").send().await.status, 200);
 }
+
+/// Also not what was held before it was taken away.
+#[tokio::test]
+async fn a_call_whose_key_is_taken_away_while_it_is_held_does_not_run() {
+    let world = World::start();
+    let held = world.get("/held/a").spawn();
+    let item = world.held("/held/a").await;
+    world.replace("keys/deploy-bot", "");
+    eventually("the key to be refused", || async { (world.get("/open/a").send().await.status == 401).then_some(()) })
+        .await;
+    world.approve("ana", &item).await;
+    let refused = held.await.unwrap();
+    assert_eq!((refused.status, world.upstream.count("/held/a")), (401, 0), "{}", refused.text());
+    world.waits_for("/held/a", "approved", false).await;
+    world.verify();
+}
+
+/// Nobody who has come to answer for the agent while its call was held lets it run.
+#[tokio::test]
+async fn whoever_becomes_an_owner_while_a_call_is_held_does_not_approve_it() {
+    let world = World::start();
+    let held = world.get("/held/a").spawn();
+    let item = world.held("/held/a").await;
+    let text = std::fs::read_to_string(world.path("holdpoint.yaml")).unwrap();
+    let owners = "owners: [olga@example.com]\n    api_keys: [\"file:keys/deploy-bot\"]";
+    assert!(text.contains(owners));
+    let more = owners.replace("olga@example.com", "olga@example.com, ana@example.com");
+    world.replace("holdpoint.yaml", &text.replace(owners, &more));
+    world.program.logged_text("reloaded", 0);
+    world.decide("ana", &item, "approve", None).await;
+    let refused = held.await.unwrap();
+    assert_eq!((refused.status, world.upstream.count("/held/a")), (403, 0), "{}", refused.text());
+    world.waits_for("/held/a", "revoked", false).await;
+    world.verify();
+}

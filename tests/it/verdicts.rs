@@ -29,9 +29,10 @@ async fn an_approval_that_waits_for_its_caller_can_be_taken_back() {
     world.approve("ana", &item).await;
     assert_eq!(world.decide("bo", &item, "deny", Some("not today")).await.status, 200);
     world.waits_for("/held/a", "revoked", false).await;
-    let again = world.get("/held/a").spawn();
-    assert_ne!(world.held("/held/a").await["id"], item["id"]);
-    assert!(!again.is_finished() && world.upstream.received().is_empty());
+    // Somebody said no, so nobody is asked again for a while.
+    let again = world.get("/held/a").send().await;
+    assert_eq!((again.status, again.code().as_str()), (403, "approval-withdrawn"));
+    assert_eq!((world.approvals("").await.len(), world.upstream.received().len()), (1, 0));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 //! kept (`approval::store`), how reviewers hear of it (`review`), or what is told to the caller
 //! (`gate`). Pure: no IO, and the caller brings `now`. Start at [`Approval::apply`].
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::identity::People;
@@ -12,6 +13,7 @@ use crate::model::Assurance;
 use crate::model::CallDigest;
 use crate::model::CallId;
 use crate::model::PersonId;
+use crate::model::Sha256;
 use crate::model::Timestamp;
 
 use crate::approval::error::ApprovalError;
@@ -68,11 +70,18 @@ pub enum Command {
     Join {
         /// The call that waits.
         call: CallId,
+        /// The earlier attempt whose place it takes, should that still seem to wait.
+        instead_of: Option<CallId>,
         /// What it gives as its reason this time.
         reason: Option<String>,
     },
-    /// The caller has hung up, or was told to come again.
+    /// The caller has hung up.
     Leave {
+        /// The call that waited.
+        call: CallId,
+    },
+    /// The caller was told to come again, so its leaving says nothing of what it wants.
+    SendAway {
         /// The call that waited.
         call: CallId,
     },
@@ -80,6 +89,10 @@ pub enum Command {
     Claim {
         /// The call.
         run: CallId,
+        /// The hash of exactly what will be sent ([`crate::model::Call::exact_sha256`]).
+        exact: Sha256,
+        /// Who stands behind the caller now; some may have come since it was held.
+        behind: BTreeSet<String>,
     },
     /// The call has left after it wanted to run, and not a byte of it was sent.
     Unclaim {
@@ -139,8 +152,8 @@ pub enum Ending {
 /// What has happened to an approval; each becomes one event of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happened {
-    /// It was opened.
-    Created,
+    /// It was opened, for a call of which this is the hash of the exact bytes.
+    Created(Sha256),
     /// A caller waits.
     Joined(CallId),
     /// The caller waits no more.
@@ -162,6 +175,8 @@ pub enum Happened {
     Answered(ThreadMessage),
     /// The state has changed to what the record now says.
     Entered,
+    /// It is being run, and this is the hash of the exact bytes that are sent.
+    Claimed(Sha256),
     /// The run was given back before anything was sent.
     Unclaimed(CallId),
 }
@@ -194,9 +209,10 @@ impl Approval {
             Command::Answer { by, text } => self.answer(by, text, around.now),
             Command::Withdraw { person, reason } => self.withdraw(&person, reason, around),
             Command::Revoke { reason } => self.revoke(reason, around.now),
-            Command::Join { call, reason } => self.join(call, reason, around.now),
+            Command::Join { call, instead_of, reason } => self.join(call, instead_of, reason, around.now),
             Command::Leave { call } => Ok(self.leave(call, around.now)),
-            Command::Claim { run } => self.claim(run, around),
+            Command::SendAway { call } => Ok(self.send_away(call)),
+            Command::Claim { run, exact, behind } => self.claim(run, exact, behind, around),
             Command::Unclaim { run } => Ok(self.unclaim(run, around.now)),
             Command::Finish { run, ending } => self.finish(run, ending, around.now),
             Command::Abandon => Ok(self.abandon(around.now)),

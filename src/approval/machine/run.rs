@@ -1,11 +1,14 @@
 //! The caller's side of an approval: it waits, leaves, comes again, and runs the call once.
 
+use std::collections::BTreeSet;
+
 use crate::approval::error::ApprovalError;
 use crate::approval::quorum;
 use crate::approval::record::Approval;
 use crate::approval::record::State;
 use crate::model::CallId;
 use crate::model::OnDisconnect;
+use crate::model::Sha256;
 use crate::model::Timestamp;
 
 use super::Ending;
@@ -18,32 +21,41 @@ impl Approval {
     pub(super) fn join(
         &mut self,
         call: CallId,
+        instead_of: Option<CallId>,
         reason: Option<String>,
         now: Timestamp,
     ) -> Result<Vec<Happened>, ApprovalError> {
-        if !self.state.is_open() || self.caller.is_some() {
+        if !self.state.is_open() || self.caller.is_some_and(|caller| instead_of != Some(caller)) {
             return Err(self.already_decided());
         }
+        let left = self.caller.map(Happened::Left);
         let answers = self.state == State::Pending && gives_reason(reason.as_deref());
         let answered = match reason.filter(|_| answers) {
             Some(reason) => self.answer(self.principal.id.clone(), reason, now)?,
             None => Vec::new(),
         };
         self.caller = Some(call);
-        let mut happened = vec![Happened::Joined(call)];
+        let mut happened: Vec<Happened> = left.into_iter().collect();
+        happened.push(Happened::Joined(call));
         happened.extend(answered);
         Ok(happened)
     }
 
-    /// A caller whose call is under way does not wait; how that ends is the run's to say.
     pub(super) fn leave(&mut self, call: CallId, now: Timestamp) -> Vec<Happened> {
+        let mut happened = self.send_away(call);
+        if !happened.is_empty() {
+            happened.extend(self.disconnected(now));
+        }
+        happened
+    }
+
+    /// A caller whose call is under way does not wait; how that ends is the run's to say.
+    pub(super) fn send_away(&mut self, call: CallId) -> Vec<Happened> {
         if self.caller != Some(call) || matches!(self.state, State::Forwarding { .. }) {
             return Vec::new();
         }
         self.caller = None;
-        let mut happened = vec![Happened::Left(call)];
-        happened.extend(self.disconnected(now));
-        happened
+        vec![Happened::Left(call)]
     }
 
     fn disconnected(&mut self, now: Timestamp) -> Vec<Happened> {
@@ -56,16 +68,23 @@ impl Approval {
     }
 
     /// One run and no other: only the call that waits may claim, and only once.
-    pub(super) fn claim(&mut self, run: CallId, around: Surroundings<'_>) -> Result<Vec<Happened>, ApprovalError> {
+    pub(super) fn claim(
+        &mut self,
+        run: CallId,
+        exact: Sha256,
+        behind: BTreeSet<String>,
+        around: Surroundings<'_>,
+    ) -> Result<Vec<Happened>, ApprovalError> {
         let at = around.now;
         match self.state {
             State::Approved { claim_until, .. } if at < claim_until && self.caller == Some(run) => {
-                self.state = if quorum::is_met(&self.slots(around.people)) {
-                    State::Forwarding { at, run, claim_until }
-                } else {
-                    let reason = "too few of those who approved it may still review it".to_owned();
-                    State::Revoked { at, reason }
-                };
+                self.closure.extend(behind);
+                if quorum::is_met(&self.slots(around.people)) {
+                    self.state = State::Forwarding { at, run, claim_until };
+                    return Ok(vec![Happened::Claimed(exact)]);
+                }
+                let reason = "too few of those who approved it may still review it".to_owned();
+                self.state = State::Revoked { at, reason };
                 Ok(vec![Happened::Entered])
             }
             State::Approved { .. }

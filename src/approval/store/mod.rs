@@ -7,6 +7,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::audit::Leaf;
 use crate::model::ApprovalId;
 use crate::model::Timestamp;
@@ -14,6 +16,8 @@ use crate::model::Timestamp;
 use super::error::ApprovalError;
 use super::record::Approval;
 use super::record::ShownRequest;
+pub use super::retry::Found;
+pub use super::retry::Sought;
 
 #[cfg(test)]
 pub(super) mod contract;
@@ -68,23 +72,67 @@ pub struct Opening {
     pub step: Step,
     /// The call as reviewers see it.
     pub request: ShownRequest,
-    /// How the call joins a record that is there.
-    pub join: Change,
+    /// What is looked for before a new record is made.
+    pub sought: Sought,
+    /// What the call is to a record that is there. Asked in the order of [`Found`], and among open
+    /// records of the oldest first, until it is no stranger to one.
+    pub relate: Relate,
     /// How many records of this principal may be pending.
     pub pending_per_principal_max: u64,
     /// How many records of this first rule may be pending.
     pub pending_per_rule_max: u64,
 }
 
+/// What a new call is to a record that is there.
+pub type Relate = Box<dyn Fn(&Approval, Found) -> Result<Related, ApprovalError> + Send + Sync>;
+
+/// What a new call is to a record that is there.
+#[derive(Clone, Debug)]
+pub enum Related {
+    /// It comes to wait for it; this is the record then.
+    Joins(Box<Step>),
+    /// It repeats the call that the record is about, whose fate is sealed; nothing is stored.
+    Repeats,
+    /// It has nothing to do with it.
+    Stranger,
+}
+
+/// One piece of a body that does not stand in its request. The pieces come one after the other,
+/// before the record that they belong to.
+#[derive(Clone, Debug)]
+pub struct BodyPiece {
+    /// The record that the body will belong to.
+    pub id: ApprovalId,
+    /// Its place among the pieces, from 0.
+    pub number: u64,
+    /// The piece.
+    pub bytes: Bytes,
+    /// How many bytes the whole body has.
+    pub total: u64,
+    /// How many bytes all bodies together may have.
+    pub bytes_total_max: u64,
+}
+
 /// What became of an opening.
 #[derive(Clone, Debug)]
 pub struct Opened {
-    /// The record, new or joined.
+    /// The record: new, joined or repeated.
     pub approval: Approval,
-    /// Whether it was there before.
-    pub joined: bool,
-    /// The last event of it.
+    /// Which of them.
+    pub how: How,
+    /// The last event of the change; 0 if nothing has changed.
     pub seq: u64,
+}
+
+/// How an opening came to its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// It was made.
+    New,
+    /// It was there, and the call waits for it now.
+    Joined,
+    /// It was there, and the call comes too late for it.
+    Repeated,
 }
 
 /// What became of a change.
@@ -137,11 +185,13 @@ pub type OnStored = Box<dyn Fn(Vec<Entry>) + Send>;
 /// asked for is done whether or not somebody waits for the answer: it begins with the call, not
 /// when the answer is first polled, in the order of the calls.
 pub trait Store: Send + Sync {
-    /// Stores a new record, or joins one that is open, of the same principal and digest, and has
-    /// no caller.
+    /// Stores a new record, or finds the one that the call belongs to, as [`Opening::relate`] says,
+    /// and remembers the call id with it.
     ///
     /// # Errors
-    /// [`ApprovalError::TooManyPending`], or [`ApprovalError::Store`] if nothing could be stored.
+    /// [`ApprovalError::TooManyPending`]; [`ApprovalError::BodyNotStored`] if there is nothing to
+    /// join and the record's body has not been stored whole; or [`ApprovalError::Store`] if nothing
+    /// could be stored.
     fn open(&self, opening: Opening) -> Answer<Opened>;
 
     /// Changes one record.
@@ -161,6 +211,31 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`ApprovalError::Store`].
     fn request(&self, id: ApprovalId) -> Answer<Option<ShownRequest>>;
+
+    /// Stores a piece of a body. It is kept until its record is over; [`Self::open`] says whether
+    /// there is one.
+    ///
+    /// # Errors
+    /// [`ApprovalError::BodiesFull`], or [`ApprovalError::Store`].
+    fn put_body(&self, piece: BodyPiece) -> Answer<()>;
+
+    /// Removes the body of a record that is not stored; any other stays.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn drop_body(&self, id: ApprovalId) -> Answer<()>;
+
+    /// Reads one piece of a body; `None` if it is not there.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn body_piece(&self, id: ApprovalId, number: u64) -> Answer<Option<Bytes>>;
+
+    /// How many bytes of a body are there.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn body_bytes(&self, id: ApprovalId) -> Answer<u64>;
 
     /// Lists records, newest first.
     ///

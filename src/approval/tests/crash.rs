@@ -14,7 +14,10 @@ fn what_was_pending_is_pending_and_can_be_decided() {
     process.approve(id);
     let mut hold = process.open(&bench.call());
     assert_eq!((hold.id(), process.verdict(&mut hold).as_str()), (id, "approved"));
-    process.wait(hold.claim()).unwrap().finish(Ending::Completed { status: 200 });
+    process
+        .wait(hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot")))
+        .unwrap()
+        .finish(Ending::Completed { status: 200 });
     process.until("approval.completed");
     process.stop();
     assert_eq!(bench.logged()["approval.created"], 1);
@@ -28,10 +31,13 @@ fn what_was_under_way_is_unknown_and_does_not_run_again() {
     let id = hold.id();
     process.approve(id);
     assert_eq!(process.verdict(&mut hold), "approved");
-    let run = process.wait(hold.claim()).unwrap();
+    let run = process.wait(hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot"))).unwrap();
     process.crash(run);
     let process = bench.start();
     assert_eq!(process.state(id), "unknown");
+    // A retry is told; whoever calls later asks anew.
+    assert_eq!(process.repeats(&bench.call()), (id, "unknown".to_owned()));
+    bench.seconds.fetch_add(60, Ordering::Relaxed);
     assert_ne!(process.open(&bench.call()).id(), id);
     process.stop();
     let logged = bench.logged();

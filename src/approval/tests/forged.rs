@@ -53,7 +53,10 @@ fn a_caller_that_waits_cannot_claim_what_was_forged_meanwhile() {
     let (_, edit) = EDITS[0];
     bench.sql(&format!("UPDATE approvals SET record = {edit}, state = 'approved'"));
     assert!(matches!(process.wait(hold.verdict(Some(Duration::ZERO))), HoldVerdict::StillPending));
-    assert_eq!(process.wait(hold.claim()).unwrap_err().code(), "forged");
+    assert_eq!(
+        process.wait(hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot"))).unwrap_err().code(),
+        "forged"
+    );
     process.stop();
     let logged = bench.logged();
     assert_eq!(logged.keys().copied().collect::<Vec<_>>(), ["approval.created"]);
@@ -69,7 +72,10 @@ fn what_has_run_cannot_be_made_to_run_again_by_an_edit() {
     process.approve(id);
     assert_eq!(process.verdict(&mut hold), "approved");
     let approved = serde_json::to_string(&process.get(id).state).unwrap();
-    process.wait(hold.claim()).unwrap().finish(Ending::Completed { status: 200 });
+    process
+        .wait(hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot")))
+        .unwrap()
+        .finish(Ending::Completed { status: 200 });
     process.until("approval.completed");
     bench.sql(&format!(
         "UPDATE approvals SET state = 'approved', record = json_set(record, '$.state', json('{approved}'))"

@@ -19,7 +19,7 @@ fn a_held_call_runs_once_it_is_approved_and_the_log_tells_it_all() {
     assert!(process.wait(hold.verdict(Some(Duration::ZERO))).is_pending());
     process.say(id, "cy", Verdict::Approve, None).unwrap();
     assert_eq!(process.verdict(&mut hold), "approved");
-    let mut run = process.wait(hold.claim()).unwrap();
+    let mut run = process.wait(hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot"))).unwrap();
     assert_eq!((process.state(id), process.approvals.waiting()), ("forwarding", 0));
     run.sending();
     run.finish(Ending::Completed { status: 201 });
@@ -95,7 +95,7 @@ fn a_retry_joins_what_its_first_attempt_has_left_open() {
     assert_eq!((hold.id(), process.get(id).caller), (id, Some(again.id)));
     process.approve(id);
     assert_eq!(process.verdict(&mut hold), "approved");
-    drop(process.wait(hold.claim()).unwrap());
+    drop(process.wait(hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot"))).unwrap());
     process.until("approval.unclaimed");
     process.stop();
     assert_eq!(bench.logged()["approval.created"], 1);
@@ -116,7 +116,10 @@ fn what_was_approved_while_the_caller_was_away_waits_for_its_retry_and_asks_nobo
     // At once: nothing else would wake it.
     let verdict = process.wait(async { hold.verdict(None).now_or_never() });
     assert!(matches!(verdict, Some(HoldVerdict::Approved(_))), "{verdict:?}");
-    process.wait(hold.claim()).unwrap().finish(Ending::Completed { status: 200 });
+    process
+        .wait(hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot")))
+        .unwrap()
+        .finish(Ending::Completed { status: 200 });
     process.until("approval.completed");
     process.stop();
     let logged = bench.logged();
@@ -204,6 +207,94 @@ fn where_the_policy_says_so_hanging_up_withdraws() {
     assert!(process.metric("holdpoint_approvals_pending").abs() < 0.5);
     process.stop();
     bench.verify();
+}
+
+/// Whoever made the key of the retry could have approved the call of another key.
+#[test]
+fn a_retry_with_a_key_of_other_people_is_asked_for_anew() {
+    let mut bench = Bench::new();
+    let mut process = bench.start();
+    let with_key_of = |name: &str| {
+        let (mut call, mut principal) = (bench.call(), fixtures::principal("deploy-bot"));
+        principal.authn.created_by = Some(person(name));
+        call.principal = Arc::new(principal);
+        call
+    };
+    let (first, by_ana, again) = (bench.call(), with_key_of("ana"), with_key_of("kim@example.com"));
+    let hold = process.open(&first);
+    let id = hold.id();
+    drop(hold);
+    process.until("approval.caller_left");
+    process.approve(id);
+    let other = process.open(&by_ana);
+    assert_ne!(other.id(), id);
+    assert_eq!(process.say(other.id(), "ana", Verdict::Approve, None).unwrap_err().code(), "own-request");
+    let joined = process.open(&again);
+    assert_eq!(joined.id(), id);
+    drop((other, joined));
+    process.stop();
+    bench.verify();
+}
+
+/// A caller that opens many and takes all but the denied one back does not get to ask again at once.
+#[test]
+fn a_denial_cannot_be_hidden_behind_calls_that_were_taken_back() {
+    let mut bench = Bench::new();
+    let process = bench.start();
+    let bench = bench;
+    let attempt = |id: u8| {
+        let mut call = bench.call();
+        call.attempt.of = Some(id.to_string());
+        call
+    };
+    let holds: Vec<Hold> = (0..20).map(|id| process.open(&attempt(id))).collect();
+    let denied = holds[0].id();
+    process.say(denied, "ana", Verdict::Deny, Some("no")).unwrap();
+    bench.set_clock(1);
+    for hold in &holds[1..] {
+        process.wait(process.approvals.withdraw_as_caller(hold.id(), "deploy-bot")).unwrap();
+    }
+    assert_eq!(process.repeats(&attempt(99)), (denied, "denied".to_owned()));
+    drop(holds);
+    process.stop();
+    bench.verify();
+}
+
+/// Its client is told that the approval stays open, so it does.
+#[test]
+fn where_hanging_up_withdraws_being_sent_away_does_not() {
+    type Act = fn(&Process, &mut Hold);
+    let ways: [(&str, Act); 4] = [
+        ("still pending", |process, hold| {
+            assert!(process.wait(hold.verdict(Some(Duration::ZERO))).is_pending());
+        }),
+        ("asked: why?", |process, hold| {
+            process.say(hold.id(), "ana", Verdict::Ask, Some("why?")).unwrap();
+            assert_eq!(process.verdict(hold), "asked: why?");
+        }),
+        ("draining", |process, hold| {
+            process.approvals.drain();
+            assert_eq!(process.verdict(hold), "draining");
+        }),
+        ("left in good order", |_, _| {}),
+    ];
+    let withdraw = HoldObligations { on_disconnect: OnDisconnect::Withdraw, ..fixtures::obligations("owners=1") };
+    for (way, act) in ways {
+        let mut bench = Bench::new();
+        let mut process = bench.start();
+        let mut hold = process.open_under(&bench.call(), withdraw.clone()).unwrap();
+        let id = hold.id();
+        act(&process, &mut hold);
+        if way == "left in good order" {
+            process.wait(hold.leave())
+        } else {
+            drop(hold)
+        }
+        process.until("approval.caller_left");
+        assert_eq!((process.state(id), process.get(id).caller), ("pending", None), "{way}");
+        process.stop();
+        bench.verify();
+    }
 }
 
 #[test]

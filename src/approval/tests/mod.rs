@@ -40,6 +40,7 @@ use super::store::Query;
 use super::store::Store;
 use super::*;
 
+mod bodies;
 mod crash;
 mod forged;
 mod holding;
@@ -163,11 +164,20 @@ impl Process {
     }
 
     fn open(&self, call: &Call) -> Hold {
-        self.wait(self.approvals.open(fixtures::new_approval(call, fixtures::obligations("owners=1")))).unwrap()
+        self.wait(self.approvals.open(fixtures::new_approval(call, fixtures::obligations("owners=1")))).unwrap().held()
+    }
+
+    /// The approval that `call` comes too late for, and where that stands.
+    fn repeats(&self, call: &Call) -> (ApprovalId, String) {
+        let new = fixtures::new_approval(call, fixtures::obligations("owners=1"));
+        match self.wait(self.approvals.open(new)).unwrap() {
+            Opened::Repeats(before) => (before.id, before.state.name().to_owned()),
+            Opened::Held(hold) => panic!("it waits for {}", hold.id()),
+        }
     }
 
     fn open_under(&self, call: &Call, obligations: HoldObligations) -> Result<Hold, ApprovalError> {
-        self.wait(self.approvals.open(fixtures::new_approval(call, obligations)))
+        self.wait(self.approvals.open(fixtures::new_approval(call, obligations))).map(Opened::held)
     }
 
     fn say(&self, id: ApprovalId, name: &str, verdict: Verdict, text: Option<&str>) -> Result<Approval, ApprovalError> {

@@ -18,12 +18,15 @@ fn a_run_that_is_dropped_before_anything_was_sent_is_given_back() {
     let mut process = bench.start();
     let hold = approved(&bench, &process);
     let id = hold.id();
-    drop(process.wait(hold.claim()).unwrap());
+    drop(process.wait(hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot"))).unwrap());
     process.until("approval.unclaimed");
     assert_eq!((process.state(id), process.get(id).caller), ("approved", None));
     let mut hold = process.open(&bench.call());
     assert_eq!((hold.id(), process.verdict(&mut hold).as_str()), (id, "approved"));
-    process.wait(hold.claim()).unwrap().finish(Ending::NotSent { reason: "the upstream refused".to_owned() });
+    process
+        .wait(hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot")))
+        .unwrap()
+        .finish(Ending::NotSent { reason: "the upstream refused".to_owned() });
     process.until("approval.failed");
     process.stop();
     bench.verify();
@@ -35,14 +38,36 @@ fn a_run_that_is_dropped_after_something_was_sent_is_unknown() {
     let mut process = bench.start();
     let hold = approved(&bench, &process);
     let id = hold.id();
-    let mut run = process.wait(hold.claim()).unwrap();
+    let mut run = process.wait(hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot"))).unwrap();
     run.sending();
     drop(run);
     assert_eq!(process.until("approval.unknown"), id);
-    // It is not run again: the same call is a new approval.
+    // It is not run again: a retry is told, and the same call later is a new approval.
+    assert_eq!(process.repeats(&bench.call()), (id, "unknown".to_owned()));
+    bench.seconds.fetch_add(60, Ordering::Relaxed);
     let again = process.open(&bench.call());
     assert_ne!(again.id(), id);
     drop(again);
+    process.stop();
+    bench.verify();
+}
+
+/// Upstreams can take longer than anything is remembered for.
+#[test]
+fn an_attempt_without_an_id_finds_a_run_that_takes_long() {
+    let mut bench = Bench::new();
+    let mut process = bench.start();
+    let hold = approved(&bench, &process);
+    let id = hold.id();
+    let mut run = process.wait(hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot"))).unwrap();
+    run.sending();
+    bench.set_clock(3_600);
+    let mut again = bench.call();
+    again.attempt.number = Some(2);
+    assert_eq!(process.repeats(&again), (id, "forwarding".to_owned()));
+    run.finish(Ending::Completed { status: 200 });
+    process.until("approval.completed");
+    assert_eq!(process.repeats(&again), (id, "completed".to_owned()));
     process.stop();
     bench.verify();
 }
@@ -54,18 +79,23 @@ fn a_caller_that_leaves_while_its_call_is_claimed_gives_it_back() {
     let mut process = bench.start();
     let hold = approved(&bench, &process);
     let id = hold.id();
-    let never_polled = hold.claim();
+    let caller = fixtures::principal("deploy-bot");
+    let never_polled = hold.claim(fixtures::exact(), &caller);
     drop(never_polled);
     process.until("approval.caller_left");
     let mut hold = process.open(&bench.call());
     assert_eq!((hold.id(), process.verdict(&mut hold).as_str()), (id, "approved"));
-    let claim = process.wait(async { hold.claim().now_or_never() });
+    let claim =
+        process.wait(async { hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot")).now_or_never() });
     assert!(claim.is_none());
     process.until("approval.unclaimed");
     assert_eq!((process.state(id), process.get(id).caller), ("approved", None));
     let hold = process.open(&bench.call());
     assert_eq!(hold.id(), id);
-    process.wait(hold.claim()).unwrap().finish(Ending::Completed { status: 200 });
+    process
+        .wait(hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot")))
+        .unwrap()
+        .finish(Ending::Completed { status: 200 });
     process.until("approval.completed");
     process.stop();
     bench.verify();
@@ -92,7 +122,7 @@ fn what_does_not_stand_any_more_cannot_be_claimed() {
         let hold = approved(&bench, &process);
         let id = hold.id();
         undo(&bench, &process, id);
-        let refused = process.wait(hold.claim()).unwrap_err();
+        let refused = process.wait(hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot"))).unwrap_err();
         assert_eq!(refused.code(), "not-claimable", "{expected}");
         // Whoever was refused does not stay behind as a caller.
         process.until_all(&[&format!("approval.{expected}"), "approval.caller_left"]);
@@ -141,11 +171,14 @@ fn the_count_of_pending_approvals_does_not_drift() {
         },
         |process, hold| {
             process.approve(hold.id());
-            drop(process.wait(hold.claim()).unwrap());
+            drop(process.wait(hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot"))).unwrap());
         },
         |process, hold| {
             process.approve(hold.id());
-            process.wait(hold.claim()).unwrap().finish(Ending::Completed { status: 200 });
+            process
+                .wait(hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot")))
+                .unwrap()
+                .finish(Ending::Completed { status: 200 });
         },
     ];
     let mut bench = Bench::new();

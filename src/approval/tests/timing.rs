@@ -72,7 +72,7 @@ fn a_thousand_that_expire_at_once_all_do() {
         .iter()
         .map(|call| process.approvals.open(fixtures::new_approval(call, fixtures::obligations("owners=1"))));
     let holds: Vec<Hold> =
-        process.wait(futures_util::future::join_all(opened)).into_iter().map(Result::unwrap).collect();
+        process.wait(futures_util::future::join_all(opened)).into_iter().map(|opened| opened.unwrap().held()).collect();
     process.events = process.approvals.subscribe();
     bench.set_clock(100);
     process.approvals.0.deadline_set.notify_one();

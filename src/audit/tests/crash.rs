@@ -8,6 +8,8 @@ struct Wreck {
     bench: Bench,
     /// The files, with everything written.
     image: PathBuf,
+    /// The same files, as they were when the journal was begun: what is in them is on the disk.
+    settled: PathBuf,
     /// The numbers that were acknowledged.
     acknowledged: u64,
     /// The numbers that were written.
@@ -15,23 +17,31 @@ struct Wreck {
 }
 
 fn wreck(signed: u64, acknowledged: u64, written: u64) -> Wreck {
+    wreck_with(signed, acknowledged, written, Duration::from_secs(3600))
+}
+
+fn wreck_with(signed: u64, acknowledged: u64, written: u64, checkpoint_every: Duration) -> Wreck {
     let bench = Bench::new();
-    let hour = Duration::from_secs(3600);
     let (log, writer) = bench.open().unwrap();
     for number in 1..signed {
         log.append(bench.leaf(number)).unwrap();
     }
     writer.close().unwrap();
-    // No checkpoint from here on, apart from the first.
-    let (log, writer) = bench.open_with(Settings { checkpoint_every: hour, ..bench.settings() }).unwrap();
+    let settled = bench.dir.path().join("settled");
+    copy(&bench.path(), &settled);
+    // Mostly no checkpoint from here on, apart from the first.
+    let (log, writer) = bench.open_with(Settings { checkpoint_every, ..bench.settings() }).unwrap();
     for number in signed..=written {
         wait(log.append_durably(if number % 3 == 0 { numbered_private(&bench, number) } else { bench.leaf(number) }))
             .unwrap();
     }
+    until("a checkpoint", || {
+        checkpoint_every > Duration::ZERO || log.checkpoint().unwrap().contains(&format!("\n{}\n", written + 3))
+    });
     let image = bench.dir.path().join("image");
     copy(&bench.path(), &image);
     writer.close().unwrap();
-    Wreck { bench, image, acknowledged, written }
+    Wreck { bench, image, settled, acknowledged, written }
 }
 
 fn numbered_private(bench: &Bench, number: u64) -> Leaf {
@@ -41,12 +51,23 @@ fn numbered_private(bench: &Bench, number: u64) -> Leaf {
 }
 
 impl Wreck {
-    /// Lays the files out again, lets `damage` loose on them, and opens the log.
+    /// Lays the files out again, with a journal of what was acknowledged, lets `damage` loose on
+    /// them, and opens the log.
     fn after(&self, damage: impl FnOnce(&Path)) -> (Vec<u64>, Vec<String>) {
         let path = self.bench.path();
         fs::remove_dir_all(&path).unwrap();
         copy(&self.image, &path);
+        let journal = journal::read(&path).unwrap();
+        let kept = journal.iter().filter(|record| record.end() <= self.acknowledged + 3);
+        let length = kept.map(journal::Record::bytes).sum();
+        fs::File::options().write(true).open(path.join("journal-0")).unwrap().set_len(length).unwrap();
         damage(&path);
+        self.open()
+    }
+
+    /// Opens the log, and checks that nothing acknowledged is missing.
+    fn open(&self) -> (Vec<u64>, Vec<String>) {
+        let path = self.bench.path();
         let (log, writer) = self.bench.open().unwrap();
         wait(log.append_durably(self.bench.leaf(9_999))).unwrap();
         writer.close().unwrap();
@@ -174,4 +195,123 @@ fn a_log_whose_making_was_cut_short_is_made_again() {
         assert_eq!(kinds(&path), ["log.opened", "log.closed"]);
         assert!(bench.verify().ok);
     }
+}
+
+/// Leaves behind a file of which the disk has only what was settled, and something else of the
+/// rest, if anything.
+fn lose(settled: &Path, file: &Path, how: usize) {
+    let written = fs::read(file).unwrap();
+    let settled = fs::read(settled).unwrap_or_default();
+    let rest = written.len() - settled.len();
+    let found = match how % 6 {
+        0 => settled,
+        1 => [settled, vec![0; rest]].concat(),
+        2 => [settled, vec![b'{'; rest / 2]].concat(),
+        3 => written[..settled.len() + rest / 3].to_vec(),
+        4 if settled.is_empty() => return fs::remove_file(file).unwrap(),
+        _ => written,
+    };
+    fs::write(file, found).unwrap();
+}
+
+#[test]
+fn what_was_acknowledged_is_put_back_whatever_the_files_lost() {
+    for checkpoint_every in [Duration::ZERO, Duration::from_secs(3600)] {
+        let wreck = wreck_with(250, 530, 530, checkpoint_every);
+        let everything = (1..=530).collect::<Vec<_>>();
+        let parts = ["tile", "disclosures"].map(|part| wreck.image.join(part));
+        let written: Vec<PathBuf> = parts.iter().flat_map(|part| files(part)).collect();
+        assert_eq!(written.len(), 3 + 3 + 1 + 3);
+        let mut ways: Vec<Vec<usize>> = (0..6).map(|how| vec![how; written.len()]).collect();
+        // And all the ways mixed, without anything random.
+        ways.extend((1..20).map(|step| (0..written.len()).map(|file| file * step + file * file / 3 + step).collect()));
+        for ways in ways {
+            let (numbers, kinds) = wreck.after(|path| {
+                for (file, how) in written.iter().zip(&ways) {
+                    let name = file.strip_prefix(&wreck.image).unwrap();
+                    lose(&wreck.settled.join(name), &path.join(name), *how);
+                }
+                // The verifier accepts it already, and says what is to be mended.
+                let report = wreck.bench.verify();
+                assert!(report.ok, "{ways:?}: {report}");
+                assert_eq!(report.size + report.unsigned, 533, "{ways:?}: {report}");
+            });
+            assert_eq!(numbers, everything, "{ways:?}");
+            assert!(!kinds.contains(&"log.recovered".to_owned()), "{ways:?}: nothing of the record was lost");
+        }
+    }
+}
+
+#[test]
+fn a_journal_that_is_lost_does_no_harm_to_files_that_are_there() {
+    let wreck = wreck_with(250, 270, 270, Duration::ZERO);
+    let journal = fs::read(wreck.image.join("journal-0")).unwrap();
+    for (keep, flip) in
+        [(0, false), (1, false), (journal.len() / 2, false), (journal.len() - 1, false), (journal.len(), true)]
+    {
+        let mut bytes = journal[..keep].to_vec();
+        if flip {
+            bytes[keep / 2] ^= 1;
+        }
+        let (numbers, _) = wreck.after(|path| fs::write(path.join("journal-0"), &bytes).unwrap());
+        assert_eq!(numbers.len(), 270);
+    }
+}
+
+#[test]
+fn a_journal_puts_nothing_back_that_was_not_signed_for() {
+    let wreck = wreck_with(4, 8, 8, Duration::ZERO);
+    let other = wreck_with(4, 8, 8, Duration::ZERO);
+    let path = wreck.bench.path();
+    fs::remove_dir_all(&path).unwrap();
+    copy(&wreck.image, &path);
+    fs::copy(other.image.join("journal-0"), path.join("journal-0")).unwrap();
+    let before = fs::read(path.join("tile/entries/000")).unwrap();
+    assert!(matches!(wreck.bench.open(), Err(OpenError::Edited { what, .. }) if what.contains("journal")));
+    assert_eq!(fs::read(path.join("tile/entries/000")).unwrap(), before);
+    assert!(!wreck.bench.verify().ok);
+}
+
+#[test]
+fn a_journal_without_its_checkpoint_is_not_begun_anew() {
+    let wreck = wreck(4, 8, 8);
+    let path = wreck.bench.path();
+    fs::remove_dir_all(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    fs::copy(wreck.image.join("journal-0"), path.join("journal-0")).unwrap();
+    assert!(matches!(wreck.bench.open(), Err(OpenError::NoCheckpoint(_))));
+}
+
+#[test]
+fn the_journal_takes_turns_and_begins_anew_behind_what_is_settled() {
+    let bench = Bench::new();
+    let (log, writer) = bench.open().unwrap();
+    let long = "x".repeat(10_000);
+    // 6 MiB: each of the two files of the journal is written several times.
+    for number in 1..=600_u64 {
+        let leaf =
+            bench.sealed(EventKind::RequestAllowed, Fields::new().with("number", number).with("text", long.as_str()));
+        wait(log.append_durably(leaf)).unwrap();
+    }
+    wait(log.append_durably(bench.leaf(601))).unwrap();
+    let journal = journal::read(&bench.path()).unwrap();
+    let (first, end) = (journal.first().unwrap().first, journal.last().unwrap().end());
+    assert!(first > 300, "{first}: what was settled is written over");
+    assert_eq!(end, 602);
+    let image = bench.dir.path().join("image");
+    copy(&bench.path(), &image);
+    writer.close().unwrap();
+    fs::remove_dir_all(bench.path()).unwrap();
+    fs::rename(&image, bench.path()).unwrap();
+    // Nothing since the journal's first entry has reached its file.
+    for path in files(&bench.path().join("tile/entries")) {
+        let bundle: u64 = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        if bundle > first / 256 {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    assert!(bench.verify().ok, "{}", bench.verify());
+    bench.open().unwrap().1.close().unwrap();
+    assert_eq!(numbers(&bench.path()), (1..=601).collect::<Vec<_>>());
+    assert!(bench.verify().ok, "{}", bench.verify());
 }

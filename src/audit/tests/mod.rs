@@ -20,6 +20,7 @@ use super::*;
 mod crash;
 mod failure;
 mod life;
+mod proof;
 mod story;
 mod tamper;
 
@@ -151,4 +152,9 @@ fn files(root: &Path) -> Vec<PathBuf> {
 /// Runs a future where a test needs one.
 fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+/// The same for a future that may wait for a time to pass.
+fn wait_with_timer<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }

@@ -150,6 +150,7 @@ impl Approval {
             EventKind::RequestAllowed
             | EventKind::RequestDenied
             | EventKind::RequestHeld
+            | EventKind::RequestReplayed
             | EventKind::UpstreamCompleted
             | EventKind::PolicyLoaded
             | EventKind::ConfigChanged

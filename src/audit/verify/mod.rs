@@ -14,6 +14,7 @@ use crate::model::Sha256;
 use self::approvals::Approvals;
 use self::entry::Entry;
 use self::tiles::TileCheck;
+use self::unsettled::Unsettled;
 use super::disclosure::Disclosure;
 use super::event::EventKind;
 use super::files;
@@ -40,6 +41,7 @@ mod entry;
 mod quorum;
 mod report;
 mod tiles;
+mod unsettled;
 
 /// Why a log cannot be verified at all. Whatever is wrong *in* a log is a [`Finding`] instead.
 #[derive(Debug, thiserror::Error)]
@@ -100,13 +102,15 @@ pub fn verify(root: &Path, vkey: Option<&str>, old_checkpoint: Option<&str>) -> 
         }
     };
     let signed = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
+    let unsettled = Unsettled::read(root)?;
     let mut walk = Walk {
         root,
         key: &key,
         signed,
         checkpoints: [("the checkpoint", checkpoint), ("the older checkpoint", old)],
         frontier: Frontier::default(),
-        tiles: TileCheck::new(signed),
+        tiles: TileCheck::new(signed, unsettled.settled()),
+        unsettled,
         approvals: Approvals::default(),
         previous: None,
         report,
@@ -124,6 +128,7 @@ struct Walk<'a> {
     checkpoints: [(&'static str, Option<Checkpoint>); 2],
     frontier: Frontier,
     tiles: TileCheck,
+    unsettled: Unsettled,
     approvals: Approvals,
     /// What the entry before told.
     previous: Option<EventKind>,
@@ -136,7 +141,7 @@ impl Walk<'_> {
         let mut bundle = 0;
         // Disclosures before entries: of a log that is being written, the entry comes first.
         let mut disclosures = self.disclosures(bundle)?;
-        while let Some(bytes) = tail::read_bundle(self.root, bundle)? {
+        while let Some(bytes) = self.entries(bundle)? {
             if self.frontier.size() != bundle * TILE_WIDTH {
                 let text = format!("`{}` stands behind a bundle that is not full", Tile::entries(bundle));
                 self.report.find(None, text);
@@ -243,9 +248,22 @@ impl Walk<'_> {
         }
     }
 
+    fn entries(&mut self, bundle: u64) -> Result<Option<Vec<u8>>, ReadError> {
+        let mut bytes = tail::read_bundle(self.root, bundle)?;
+        if self.unsettled.complete_entries(bundle, &mut bytes) {
+            self.report.note(format!(
+                "`{}` lacks what the journal has, as after a loss of power; opening the log puts it back",
+                Tile::entries(bundle)
+            ));
+        }
+        Ok(bytes)
+    }
+
     fn disclosures(&self, bundle: u64) -> Result<Vec<u8>, ReadError> {
         let path = files::disclosures_path(self.root, bundle);
-        let bytes = files::read(&path, files::DISCLOSURES_BYTES_MAX).map_err(|source| ReadError { path, source })?;
+        let bytes = files::read(&path, files::DISCLOSURES_BYTES_MAX);
+        let mut bytes = bytes.map_err(|source| ReadError { path, source })?;
+        self.unsettled.complete_disclosures(bundle, &mut bytes);
         Ok(bytes.unwrap_or_default())
     }
 

@@ -17,6 +17,7 @@ use http::header;
 use http_body_util::BodyExt;
 use http_body_util::Full;
 use http_body_util::Limited;
+use hyper::body::Frame;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -103,6 +104,20 @@ impl Client {
         self.send(Method::GET, "/v1/events", None, last.as_slice()).await
     }
 
+    /// Opens the whole body of a call.
+    pub(super) async fn download(&self, id: &str) -> Result<Incoming, Failure> {
+        self.send(Method::GET, &format!("/v1/approvals/{}/body", encode(id)), None, &[]).await
+    }
+
+    /// The next piece of an answer that comes in pieces.
+    pub(super) async fn frame(
+        &self,
+        next: impl Future<Output = Option<hyper::Result<Frame<Bytes>>>>,
+    ) -> Result<Option<Frame<Bytes>>, Failure> {
+        let frame = self.within(REPLY_WITHIN, next).await?.transpose();
+        frame.map_err(|error| Failure::error(format!("{}: the answer broke off: {error}", self.server)))
+    }
+
     /// The body of a successful answer.
     async fn send(
         &self,
@@ -117,7 +132,10 @@ impl Client {
             .uri(target)
             .header(header::HOST, self.authority.clone())
             .header(header::AUTHORIZATION, self.authorization.clone())
-            .header(header::ACCEPT, "application/json, application/problem+json, text/event-stream")
+            .header(
+                header::ACCEPT,
+                "application/json, application/problem+json, text/event-stream, application/octet-stream",
+            )
             .header(header::USER_AGENT, concat!("holdpoint/", env!("CARGO_PKG_VERSION")));
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");

@@ -132,15 +132,26 @@ fn request(page: &mut Page, detail: &Detail) {
     page.heading("The call:");
     page.said(&format!("{} ", request.method), &format!("{}{}", request.authority, request.target));
     request.headers.iter().for_each(|header| page.said(&format!("{}: ", header.name), &header.value));
+    let body = &detail.body;
+    let size = match &body.coding {
+        Some(coding) => format!("{} bytes, sent as {} bytes of {coding}", body.readable_bytes, body.bytes),
+        None => format!("{} bytes", body.readable_bytes),
+    };
     match (&request.body_text, &request.body_base64) {
         (Some(text), _) => {
-            page.heading(&format!("Its body, {} bytes:", request.body_bytes));
+            page.heading(&format!("Its body, {size}:"));
             page.barred(pretty::json(text).as_deref().unwrap_or(text));
         }
         (None, Some(base64)) => {
-            page.heading(&format!("Its body, {} bytes that are no text, in Base64:", request.body_bytes));
+            page.heading(&format!("Its body, {size}, which are no text, in Base64:"));
             page.barred(base64);
         }
+        (None, None) if !body.complete => page.heading(&format!("Its body, {size}, is not kept any more.")),
+        (None, None) if !body.inline => {
+            page.heading(&format!("Its body, {size}, is too long to be shown here. Read it before you decide:"));
+            page.0.push_str(&format!("  holdpoint approvals body {}\n", text::one_line(&detail.item.id)));
+        }
+        (None, None) if body.coding.is_some() => page.heading(&format!("Its body, {size}.")),
         (None, None) => page.heading("It has no body."),
     }
 }

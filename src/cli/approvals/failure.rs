@@ -67,6 +67,7 @@ impl From<Problem> for Failure {
 pub(super) fn exit_of(code: &str, status: u16) -> Exit {
     match (code, status) {
         ("needs-step-up", _) => Exit::NeedsStepUp,
+        ("body-gone", _) => Exit::NotFound,
         (_, 401 | 403) => Exit::NotPermitted,
         (_, 404) => Exit::NotFound,
         (_, 409) => Exit::Conflict,

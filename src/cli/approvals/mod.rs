@@ -11,6 +11,7 @@ use clap::Args;
 use clap::Subcommand;
 use clap::ValueEnum;
 
+mod body;
 mod client;
 mod decide;
 mod details;
@@ -86,6 +87,14 @@ pub(super) enum ApprovalsCommand {
         /// In which form.
         #[arg(short, long, value_enum, default_value_t = Output::Table)]
         output: Output,
+    },
+    /// Fetch the whole body of a call, as the agent wrote it; on a terminal, made safe to look at.
+    Body {
+        /// The approval: its id, or the beginning or end of the id of a pending one.
+        id: String,
+        /// Save it in this file, which must not exist yet; if not given, it goes to stdout.
+        #[arg(long, value_name = "FILE")]
+        output_file: Option<PathBuf>,
     },
     /// Let a call run, once you have seen exactly what it is.
     Approve {
@@ -178,6 +187,7 @@ async fn dispatch(args: ApprovalsArgs, terminal: &mut Terminal) -> Result<(), Fa
             list::list(&client, terminal, &state, mine, limit as usize, output).await
         }
         ApprovalsCommand::Show { id, output } => list::show(&client, terminal, &id, output).await,
+        ApprovalsCommand::Body { id, output_file } => body::body(&client, terminal, &id, output_file.as_deref()).await,
         ApprovalsCommand::Approve { id, digest, reason } => {
             decide::approve(&client, terminal, &id, digest.as_deref(), reason).await
         }

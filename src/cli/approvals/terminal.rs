@@ -16,6 +16,8 @@ pub(crate) struct Terminal {
     err: Box<dyn Write + Send>,
     input: Input,
     interactive: bool,
+    /// Whether what is printed is looked at, and not read by a program.
+    shown: bool,
     token: Option<SecretString>,
     clock: Clock,
 }
@@ -38,6 +40,7 @@ impl Terminal {
             err: Box::new(io::stderr()),
             input: Input::Process,
             interactive: io::stdin().is_terminal() && io::stderr().is_terminal(),
+            shown: io::stdout().is_terminal(),
             token: token.filter(|token| !token.is_empty()).map(SecretString::from),
             clock,
         }
@@ -54,12 +57,22 @@ impl Terminal {
     ) -> Self {
         let interactive = input.is_some();
         let input = Input::Lines(input.unwrap_or_else(|| mpsc::channel(1).1));
-        Self { out, err, input, interactive, token, clock }
+        Self { out, err, input, interactive, shown: interactive, token, clock }
     }
 
     /// Whether somebody can be asked.
     pub(super) fn is_interactive(&self) -> bool {
         self.interactive
+    }
+
+    /// Whether somebody looks at what is printed.
+    pub(super) fn is_shown(&self) -> bool {
+        self.shown
+    }
+
+    /// Where data goes that no person looks at.
+    pub(super) fn out(&mut self) -> &mut (dyn Write + Send) {
+        &mut *self.out
     }
 
     pub(super) fn token(&self) -> Option<&SecretString> {

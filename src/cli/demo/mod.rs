@@ -21,6 +21,7 @@ use clap::ValueEnum;
 use crate::config::Config;
 use crate::config::ConfigError;
 use crate::server;
+use crate::server::Launch;
 use crate::server::Ready;
 use crate::server::Source;
 use crate::server::system_clock;
@@ -81,7 +82,9 @@ fn serve(args: &DemoArgs, files: &Files) -> anyhow::Result<()> {
     let log = source()?.telemetry.log;
     let guard = Telemetry::init(log.format, &log.level)?;
     let mut told = Ok(());
-    server::serve(source, system_clock(), &guard, |ready| told = tell(args.output, files, ready, address))?;
+    server::serve(source, Launch::default(), system_clock(), &guard, |ready| {
+        told = tell(args.output, files, ready, address)
+    })?;
     told
 }
 

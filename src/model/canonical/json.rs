@@ -13,7 +13,8 @@
 //!   opinion (escapes, case, Unicode normal forms).
 //! - A name begins with `$`: .NET reads `$type` in the first place only, MongoDB runs `$set` and
 //!   its like in their order.
-//! - It is the value of `sort` or `orderBy`, where the first member sorts first (Elasticsearch).
+//! - It is in the value of `sort` or `orderBy`, where the first member sorts first, of an object and
+//!   of each object of an array (Elasticsearch).
 //!
 //! To a reader that goes by the order of other members, RFC 8259 §4 gives no leave: the same names
 //! with the same values, all of which a reviewer has seen, may then be taken in another order.
@@ -133,7 +134,7 @@ impl<'a> Reader<'a> {
         let plain = name.iter().all(|&byte| byte.is_ascii() && byte != b'\\') && !name.starts_with(b"\"$");
         (plain && self.takes(b':')).then_some(())?;
         let value = match self.peek()? {
-            b'{' if ORDERED.iter().any(|ordered| folded(name).eq(ordered.bytes())) => return None,
+            b'{' | b'[' if ORDERED.iter().any(|ordered| folded(name).eq(ordered.bytes())) => return None,
             b'{' | b'[' => {
                 let mut hasher = CanonicalHasher::new("holdpoint/json/v1");
                 self.value(&mut hasher, depth)?;

@@ -16,6 +16,7 @@
 //!   numbers stay as they are spelt: `1.0` is not `1`, `"\u0061"` is not `"a"`. Bodies in which an
 //!   order could decide what a reader sees are left as they are ([`json`]).
 //! - **Any other body** stays byte for byte, and so does one of these in a `Content-Encoding`.
+//! - A body too long for memory is covered by its length and its SHA-256, so byte for byte too.
 //!
 //! Which of the forms it is in is part of a digest, so a body never equals one in another form.
 //! The digest of the bytes as they are is beside it for the record: `HttpRequest::body_sha256` and
@@ -50,6 +51,8 @@ enum Form<'a> {
     Json(Sha256),
     /// As parts, whatever divides them.
     Parts(Multipart<'a>),
+    /// Byte for byte, by its length and the hash of its bytes.
+    Kept(u64, Sha256),
 }
 
 impl<'a> Form<'a> {
@@ -72,6 +75,7 @@ impl<'a> Form<'a> {
             Self::Bytes(_) => b"bytes",
             Self::Json(_) => b"json",
             Self::Parts(_) => b"parts",
+            Self::Kept(..) => b"kept",
         }
     }
 }
@@ -90,6 +94,8 @@ pub(super) fn hash_request(request: &HttpRequest, hasher: &mut CanonicalHasher) 
         // An empty body that was read is the same call as one without a body.
         Body::Read { bytes, trailers } if bytes.is_empty() && trailers.is_empty() => (Form::Absent, None),
         Body::Read { bytes, trailers } => (Form::of(&request.headers, bytes), Some(trailers)),
+        Body::Encoded { bytes, trailers, .. } => (Form::Bytes(bytes), Some(trailers)),
+        Body::Kept { body, trailers } => (Form::Kept(body.bytes(), body.sha256()), Some(trailers)),
     };
     hasher.field(form.name());
     fields::hash(
@@ -107,6 +113,10 @@ pub(super) fn hash_request(request: &HttpRequest, hasher: &mut CanonicalHasher) 
         Form::Bytes(bytes) => hasher.field(bytes),
         Form::Json(digest) => hasher.field(digest.as_bytes()),
         Form::Parts(parts) => parts.hash(hasher),
+        Form::Kept(bytes, sha256) => {
+            hasher.field(&bytes.to_be_bytes());
+            hasher.field(sha256.as_bytes());
+        }
     }
     if let Some(trailers) = trailers {
         fields::hash(trailers, |_| true, hasher);
@@ -124,9 +134,15 @@ pub(super) fn hash_exactly(request: &HttpRequest, hasher: &mut CanonicalHasher) 
     match &request.body {
         Body::Absent => hasher.count(0),
         Body::Unread => hasher.count(1),
-        Body::Read { bytes, trailers } => {
+        Body::Read { bytes, trailers } | Body::Encoded { bytes, trailers, .. } => {
             hasher.count(2);
             hasher.field(bytes);
+            fields::hash_exactly(trailers, hasher);
+        }
+        Body::Kept { body, trailers } => {
+            hasher.count(3);
+            hasher.field(&body.bytes().to_be_bytes());
+            hasher.field(body.sha256().as_bytes());
             fields::hash_exactly(trailers, hasher);
         }
     }

@@ -79,6 +79,37 @@ fn a_body_that_was_not_read_is_an_error_only_where_it_matters() {
 }
 
 #[test]
+fn an_encoded_body_is_what_its_coding_stands_for() {
+    let encoded = |decoded: &'static [u8]| {
+        let mut call = posted(&[("content-type", "application/json"), ("content-encoding", "gzip")], b"");
+        let Message::Http(request) = &mut call.message;
+        let (bytes, decoded) = (Bytes::from_static(b"as it is sent"), Bytes::from_static(decoded));
+        request.body = Body::Encoded { bytes, trailers: HeaderMap::new(), coding: "gzip", decoded };
+        call
+    };
+    let input = input_json(&encoded(b"{\"amount\": 101}"), None, now());
+    assert_eq!(input["request"]["body"]["amount"], 101);
+    assert_eq!(input["request"]["body_bytes"], 15);
+    let policy = loaded("allow contains {\"rule\": \"small\"} if input.request.body.amount < 100");
+    assert_eq!(answer(&policy, &encoded(b"{\"amount\": 99}")), "allow small");
+    assert_eq!(answer(&policy, &encoded(b"{\"amount\": 101}")), "no match");
+    assert!(answer(&policy, &encoded(b"{\"amount\": 99")).starts_with("error: "));
+}
+
+#[test]
+fn a_body_too_long_to_be_looked_at_is_an_error_to_rules_that_look() {
+    let kept = call(|_, request| {
+        let body = std::sync::Arc::new(crate::model::MemoryBody::new(Bytes::from_static(b"{\"a\": 1}")));
+        request.body = Body::Kept { body, trailers: HeaderMap::new() };
+    });
+    assert_eq!(answer(&loaded("allow contains {\"rule\": \"x\"} if input.request.path"), &kept), "allow x");
+    for look in ["input.request.body.a == 1", "not input.request.body.a", "input.request.body_bytes > 1", "input"] {
+        let policy = loaded(&format!("allow contains {{\"rule\": \"x\"}} if {look}"));
+        assert!(answer(&policy, &kept).starts_with("error: the policy looks at"), "{look}");
+    }
+}
+
+#[test]
 fn numbers_that_look_alike_to_others_do_not_look_alike_to_a_policy() {
     let policy = loaded("allow contains {\"rule\": \"exact\"} if input.request.body == 9007199254740993");
     assert_eq!(answer(&policy, &posted(JSON, b"9007199254740993")), "allow exact");

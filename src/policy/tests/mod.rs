@@ -147,7 +147,9 @@ fn call(change: impl FnOnce(&mut Call, &mut HttpRequest)) -> Call {
         context: None,
         resumes: None,
         respond_async: false,
+        attempt: crate::model::Attempt::default(),
         patience: None,
+        hold_for: None,
         source_ip: "192.0.2.7".parse().unwrap(),
     };
     change(&mut call, &mut request);

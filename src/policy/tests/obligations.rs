@@ -37,7 +37,7 @@ fn every_key_of_a_hold_is_checked() {
     };
     for fields in [
         r#""reason": "because", "risk": "critical", "expires_in": "30m", "hold_for": "0s", "assurance": "stepup""#,
-        r#""channels": ["slack"], "require_reason": true, "irreversible": false, "credential": "reader", "on_disconnect": "withdraw""#,
+        r#""channels": ["slack"], "require_reason": true, "irreversible": false, "credential": "reader", "on_disconnect": "withdraw", "repeatable": true"#,
         r#""reviewers": [{"group": "security", "count": 2}, {"group": "data-owners"}]"#,
     ] {
         assert_eq!(hold(fields), "loaded", "{fields}");
@@ -58,6 +58,7 @@ fn every_key_of_a_hold_is_checked() {
         r#""irreversible": 1"#,
         r#""credential": "root""#,
         r#""on_disconnect": "drop""#,
+        r#""repeatable": "yes""#,
         r#""reviewers": []"#,
         r#""reviewers": "security""#,
         r#""reviewers": ["security"]"#,
@@ -94,6 +95,7 @@ fn every_key_of_a_hold_is_checked() {
     `irreversible` must be true or false, not `1`
     there is no credential `root` in the configuration
     `on_disconnect` must be one of `wait`, `withdraw`, not `"drop"`
+    `repeatable` must be true or false, not `"yes"`
     `reviewers` must name somebody: a list such as [{"group": "security", "count": 1}]
     `reviewers` must be a list such as [{"group": "security", "count": 1}], not `"security"`
     each of `reviewers` must be an object with a `group`, not `"security"`
@@ -103,8 +105,8 @@ fn every_key_of_a_hold_is_checked() {
     `count` must be a whole number from 1 to 100, not `1.5`
     each of `reviewers` has a `group` and a `count`, but no `"any"`
     `reviewers` names group `security` twice
-    `hold` has no `reviewer`; it has `rule`, `reason`, `risk`, `reviewers`, `expires_in`, `hold_for`, `assurance`, `channels`, `require_reason`, `irreversible`, `credential`, `on_disconnect`
-    `hold` has no `log`; it has `rule`, `reason`, `risk`, `reviewers`, `expires_in`, `hold_for`, `assurance`, `channels`, `require_reason`, `irreversible`, `credential`, `on_disconnect`
+    `hold` has no `reviewer`; it has `rule`, `reason`, `risk`, `reviewers`, `expires_in`, `hold_for`, `assurance`, `channels`, `require_reason`, `irreversible`, `credential`, `on_disconnect`, `repeatable`
+    `hold` has no `log`; it has `rule`, `reason`, `risk`, `reviewers`, `expires_in`, `hold_for`, `assurance`, `channels`, `require_reason`, `irreversible`, `credential`, `on_disconnect`, `repeatable`
     `grant` is not supported yet; remove it
     `escalate` is not supported yet; remove it
     `redact` is not supported yet; remove it
@@ -152,7 +154,7 @@ fn a_mistake_in_a_constant_is_shown_in_the_source() {
          |               ^
     "#);
     assert_snapshot!(refusal("hold contains h if {\n\th := {\"rule\": \"x\", \"risc\": input.request.path, \"reviewers\": [{\"group\": \"security\"}]}\n}"), @r#"
-    p.rego:3:22: `hold` has no `risc`; it has `rule`, `reason`, `risk`, `reviewers`, `expires_in`, `hold_for`, `assurance`, `channels`, `require_reason`, `irreversible`, `credential`, `on_disconnect`
+    p.rego:3:22: `hold` has no `risc`; it has `rule`, `reason`, `risk`, `reviewers`, `expires_in`, `hold_for`, `assurance`, `channels`, `require_reason`, `irreversible`, `credential`, `on_disconnect`, `repeatable`
        3 |  h := {"rule": "x", "risc": input.request.path, "reviewers": [{"group": "security"}]}
          |                      ^
     "#);
@@ -204,6 +206,7 @@ fn the_strictest_of_each_obligation_wins() {
             irreversible: true,
             credential: Some("reader".to_owned()),
             on_disconnect: OnDisconnect::Withdraw,
+            repeatable: false,
         }
     );
 }

@@ -26,8 +26,10 @@ use crate::approval::Ending;
 use crate::credentials::Injection;
 use crate::gate::Permit;
 use crate::gate::Permitted;
+use crate::gate::Recording;
 use crate::model::ApprovalId;
 use crate::model::Call;
+use crate::model::KeptBodyError;
 use crate::model::Message;
 use crate::model::Refusal;
 use crate::model::RefusalCode;
@@ -187,7 +189,7 @@ impl Upstream {
         };
         let approval = permit.approval();
         let websocket = request.headers().contains_key(header::UPGRADE);
-        let last = request.body().last_byte();
+        let (last, damage) = (request.body().last_byte(), request.body().damage());
         let exchange = async {
             match (dedicated, self.cores.get(core).or(self.cores.first())) {
                 (Some(dedicated), _) => dedicated.send(request).await.map_err(SendError::Dedicated),
@@ -197,12 +199,17 @@ impl Upstream {
         };
         let response = match in_time(exchange, last, self.timeouts.response).await {
             Some(Ok(response)) => response,
-            Some(Err(error)) => return Err(self.broken(permit, &error)),
+            Some(Err(error)) => {
+                return Err(match damage.reason() {
+                    Some(reason) => self.not_whole(permit, reason),
+                    None => self.broken(permit, &error),
+                });
+            }
             None => return Err(self.late(permit)),
         };
         tracing::debug!(call.id = %id, status = response.status().as_u16(), "the upstream has answered");
-        permit.end(Ending::Completed { status: response.status().as_u16() });
-        self.pass_on(response, secret.as_ref(), approval, upgrade.filter(|_| websocket))
+        let recording = permit.answered(response.status().as_u16());
+        self.pass_on(response, secret.as_ref(), approval, recording, upgrade.filter(|_| websocket))
     }
 
     /// The request as it goes out: what was decided on, then what we write ourselves, the
@@ -261,6 +268,16 @@ impl Upstream {
         about(refusal, approval).decided(decision)
     }
 
+    /// What was kept of the body is not what was decided on, so its end was not sent.
+    fn not_whole(&self, permit: Permit, reason: &KeptBodyError) -> Refusal {
+        let (approval, decision) = (permit.approval(), permit.decision());
+        tracing::error!(upstream = %self.authority, decision.id = %decision, %reason, "a call was cut off while it was sent");
+        permit.end(Ending::Unknown { reason: format!("{reason}; the end of the call was not sent") });
+        let detail = "the body of this call could not be read back as it was, so its end was not sent; what the \
+                      upstream made of the rest is not known";
+        about(Refusal::new(RefusalCode::Internal, detail), approval).decided(decision)
+    }
+
     fn late(&self, permit: Permit) -> Refusal {
         let (approval, decision) = (permit.approval(), permit.decision());
         let seconds = self.timeouts.response.as_secs();
@@ -274,12 +291,17 @@ impl Upstream {
         mut response: Response<Incoming>,
         secret: Option<&Injection>,
         approval: Option<ApprovalId>,
+        recording: Option<Recording>,
         downstream: Option<OnUpgrade>,
     ) -> Result<Response<Answer>, Refusal> {
         let switching = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
         let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT).cloned();
         wire::keep_end_to_end_response(response.headers_mut());
         hide(response.headers_mut(), secret);
+        let recording = recording.map(|mut recording| {
+            recording.head(response.status(), response.headers());
+            recording
+        });
         if let Some(id) = approval {
             let value = HeaderValue::try_from(id.to_string()).map_err(|_| internal())?;
             response.headers_mut().insert("approval-id", value);
@@ -287,7 +309,7 @@ impl Upstream {
         }
         if !switching {
             let pause_max = self.timeouts.idle;
-            return Ok(response.map(|incoming| Answer::upstream(incoming, pause_max)));
+            return Ok(response.map(|incoming| Answer::upstream(incoming, pause_max, recording)));
         }
         let (Some(downstream), Some(accepted)) = (downstream, accepted) else {
             let detail = "the upstream switched to a protocol that nobody asked for";

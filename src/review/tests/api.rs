@@ -22,6 +22,7 @@ async fn a_reviewer_sees_the_whole_call_and_approves_it() {
     let mut json = shown.json();
     let scrub = |json: &mut Value, names: &[&str]| names.iter().for_each(|name| json[*name] = json!("…"));
     scrub(&mut json, &["id", "decision_id", "links"]);
+    scrub(&mut json["body"], &["link"]);
     insta::assert_json_snapshot!(json);
 
     let approved = fixture.decide("bo", id, "approve", Some("fine")).await;
@@ -496,4 +497,70 @@ async fn the_id_of_another_kind_is_refused_with_its_form() {
     let detail = fixture.get("bo", "/v1/approvals/42").await.detail();
     assert!(detail.contains("`42`") && detail.contains("`apr_`"), "{detail}");
     assert!("apr_00000000000070008000000000000000".parse::<ApprovalId>().is_ok());
+}
+
+/// Gives the call a body of this many letters.
+fn lengthen(call: &mut crate::model::Call, length: usize) {
+    let crate::model::Message::Http(request) = &mut call.message;
+    let bytes = bytes::Bytes::from("x".repeat(length));
+    request.body = crate::model::Body::Read { bytes, trailers: axum::http::HeaderMap::new() };
+}
+
+#[tokio::test]
+async fn a_body_is_a_file_to_be_saved() {
+    let fixture = Fixture::new().await;
+    let short = fixture.hold("/short").await;
+    let long = fixture.hold_with("/long", |call, _| lengthen(call, 600_000)).await;
+    for (hold, text, inline) in [(&short, "{\"format\":\"csv\"}".to_owned(), true), (&long, "x".repeat(600_000), false)]
+    {
+        let shown = fixture.get("bo", &format!("/v1/approvals/{}", hold.id())).await.json();
+        let (body, request) = (&shown["body"], &shown["request"]);
+        assert_eq!((&body["bytes"], &body["complete"]), (&json!(text.len()), &json!(true)));
+        assert_eq!((&body["inline"], request["body_text"].is_string()), (&json!(inline), inline));
+        assert_eq!((&body["sha256"], &body["coding"]), (&request["body_sha256"], &json!(null)));
+        assert_eq!(shown["can_decide"]["allowed"], true);
+        let file = fixture.get("bo", body["link"].as_str().unwrap()).await;
+        assert_eq!((file.status, &file.headers["content-type"]), (200, &"application/octet-stream".parse().unwrap()));
+        assert!(file.text == text);
+        let field = |name: &str| file.headers[name].to_str().unwrap();
+        assert_eq!(field("content-length"), text.len().to_string());
+        assert_eq!(field("content-disposition"), format!("attachment; filename=\"{}.body\"", hold.id()));
+        assert_eq!(field("x-content-type-options"), "nosniff");
+        assert!(field("content-security-policy").starts_with("default-src 'none'"));
+        assert!(field("repr-digest").starts_with("sha-256=:"));
+    }
+    let target = format!("/v1/approvals/{}/body", long.id());
+    for (who, expected) in [("-", "401 unauthenticated"), ("agent", "401 unauthenticated")] {
+        assert_eq!(fixture.get(who, &target).await.said(), expected);
+    }
+    assert_eq!(
+        fixture.get("bo", "/v1/approvals/apr_0198c2f0aaaa7000800000000000abcd/body").await.said(),
+        "404 not-found"
+    );
+    fixture.decide("bo", long.id(), "deny", None).await;
+    assert_eq!(fixture.get("bo", &target).await.said(), "410 body-gone");
+    let shown = fixture.get("bo", &format!("/v1/approvals/{}", long.id())).await.json();
+    assert_eq!((&shown["body"]["complete"], &shown["body"]["bytes"]), (&json!(false), &json!(600_000)));
+}
+
+#[tokio::test]
+async fn an_encoded_body_is_shown_and_given_out_decoded() {
+    let fixture = Fixture::new().await;
+    let decoded = "{\"amount\": 100}";
+    let hold = fixture.hold_with("/pay", |call, _| {
+        let crate::model::Message::Http(request) = &mut call.message;
+        request.body = crate::model::Body::Encoded {
+            bytes: bytes::Bytes::from_static(b"\x1f\x8b and so on"),
+            trailers: axum::http::HeaderMap::new(),
+            coding: "gzip",
+            decoded: bytes::Bytes::from_static(decoded.as_bytes()),
+        };
+    });
+    let hold = hold.await;
+    let shown = fixture.get("bo", &format!("/v1/approvals/{}", hold.id())).await.json();
+    assert_eq!(shown["request"]["body_text"], decoded);
+    let body = &shown["body"];
+    assert_eq!((&body["coding"], &body["bytes"], &body["readable_bytes"]), (&json!("gzip"), &json!(12), &json!(15)));
+    assert_ne!(body["sha256"], body["readable_sha256"]);
+    assert_eq!(fixture.get("bo", body["link"].as_str().unwrap()).await.text, decoded);
 }

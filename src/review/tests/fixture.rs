@@ -35,6 +35,7 @@ use crate::approval::NewApproval;
 use crate::approval::Parts;
 use crate::approval::ShownRequest;
 use crate::approval::store::Answer;
+use crate::approval::store::BodyPiece;
 use crate::approval::store::Change;
 use crate::approval::store::Changed;
 use crate::approval::store::Embedded;
@@ -162,6 +163,9 @@ impl Fixture {
                 claim_within: Duration::from_secs(600),
                 pending_per_principal_max: 1_000,
                 pending_per_rule_max: 1_000,
+                denied_for: Duration::ZERO,
+                replay_for: Duration::from_secs(60),
+                stored_bytes_total_max: 1 << 20,
             },
             runtime: Handle::current(),
         });
@@ -233,7 +237,7 @@ impl Fixture {
         let policy = Sha256::of(b"policy");
         let digest = call.digest(&policy);
         let decision = DecisionId::new(&self.ids, now);
-        self.approvals.open(NewApproval { call: &call, digest, policy, decision, obligations }).await.unwrap()
+        self.approvals.open(NewApproval { call: &call, digest, policy, decision, obligations }).await.unwrap().held()
     }
 
     /// Sends a request as `who` (`-` is nobody, `agent` the agent's key) and reads the answer.
@@ -339,7 +343,9 @@ fn call(id: CallId, received: Timestamp, path: &str, query: Option<&str>) -> Cal
         context: None,
         resumes: None,
         respond_async: false,
+        attempt: crate::model::Attempt::default(),
         patience: None,
+        hold_for: None,
         source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
     }
 }
@@ -357,6 +363,7 @@ fn obligations() -> HoldObligations {
         irreversible: false,
         credential: None,
         on_disconnect: OnDisconnect::Wait,
+        repeatable: false,
     }
 }
 
@@ -394,6 +401,22 @@ impl Store for Breakable {
 
     fn request(&self, id: ApprovalId) -> Answer<Option<ShownRequest>> {
         self.or(|store| store.request(id))
+    }
+
+    fn put_body(&self, piece: BodyPiece) -> Answer<()> {
+        self.or(|store| store.put_body(piece))
+    }
+
+    fn drop_body(&self, id: ApprovalId) -> Answer<()> {
+        self.or(|store| store.drop_body(id))
+    }
+
+    fn body_piece(&self, id: ApprovalId, number: u64) -> Answer<Option<Bytes>> {
+        self.or(|store| store.body_piece(id, number))
+    }
+
+    fn body_bytes(&self, id: ApprovalId) -> Answer<u64> {
+        self.or(|store| store.body_bytes(id))
     }
 
     fn list(&self, query: Query) -> Answer<Vec<approval::Approval>> {

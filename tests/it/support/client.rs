@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -13,6 +12,7 @@ use http::Response;
 use http_body_util::BodyExt;
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -109,16 +109,14 @@ impl Call {
         tokio::spawn(self.send())
     }
 
+    /// The same for one of many, who may wait until the last of them is there.
+    pub(crate) fn spawn_patient(self) -> tokio::task::JoinHandle<Answer> {
+        tokio::spawn(async { read(self.exchange().await.unwrap()).await.unwrap() })
+    }
+
     /// The same, for those who expect that the connection breaks.
     pub(crate) async fn try_send(self) -> Result<Answer, hyper::Error> {
-        let exchange = async {
-            let response = self.exchange().await?;
-            let (parts, body) = response.into_parts();
-            let body = body.collect().await?;
-            let trailers = body.trailers().cloned().unwrap_or_default();
-            let (status, headers, body) = (parts.status.as_u16(), parts.headers, body.to_bytes());
-            Ok(Answer { status, headers, body, trailers })
-        };
+        let exchange = async { read(self.exchange().await?).await };
         tokio::time::timeout(DEADLINE, exchange).await.expect("no answer came")
     }
 
@@ -151,6 +149,39 @@ impl Call {
     }
 }
 
+/// Calls one after the other on a connection that is kept, as SDKs make them.
+#[derive(Default)]
+pub(crate) struct Kept(Option<SendRequest<Full<Bytes>>>);
+
+impl Kept {
+    /// Sends it and reads the whole answer. A connection that the server says it is done with, or has
+    /// closed, is replaced; a call that fails is not sent again.
+    pub(crate) async fn try_send(&mut self, call: Call) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+        let mut sender = match self.0.take().filter(|sender| !sender.is_closed()) {
+            Some(sender) => sender,
+            None => {
+                let stream = connect(call.address, &call.tls, &[b"http/1.1"], "127.0.0.1").await?;
+                let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+                tokio::spawn(connection);
+                sender
+            }
+        };
+        let answer = read(sender.send_request(call.request.map(Full::new)).await?).await?;
+        if answer.field("connection") != "close" && sender.ready().await.is_ok() {
+            self.0 = Some(sender);
+        }
+        Ok(answer)
+    }
+}
+
+async fn read(response: Response<Incoming>) -> Result<Answer, hyper::Error> {
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await?;
+    let trailers = body.trailers().cloned().unwrap_or_default();
+    let (status, headers, body) = (parts.status.as_u16(), parts.headers, body.to_bytes());
+    Ok(Answer { status, headers, body, trailers })
+}
+
 /// A connection on which a test writes what it likes.
 pub(crate) struct Wire(TlsStream<TcpStream>);
 
@@ -160,8 +191,13 @@ impl Wire {
     }
 
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        self.0.write_all(bytes.as_ref()).await.unwrap();
-        self.0.flush().await.unwrap();
+        self.try_write(bytes).await.unwrap();
+    }
+
+    /// The same where the other side may close before it has read all.
+    pub(crate) async fn try_write(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        self.0.write_all(bytes.as_ref()).await?;
+        self.0.flush().await
     }
 
     /// Says that nothing more will be written.
@@ -224,5 +260,5 @@ pub(crate) async fn connect(
     // As HTTP/2 clients do; else each full window waits for an acknowledgement that is delayed.
     stream.set_nodelay(true)?;
     let connecting = TlsConnector::from(Arc::new(tls)).connect(name, stream);
-    tokio::time::timeout(Duration::from_secs(10), connecting).await?
+    tokio::time::timeout(DEADLINE, connecting).await?
 }

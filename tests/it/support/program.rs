@@ -3,6 +3,7 @@
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::process::Child;
 use std::process::Command;
 use std::process::ExitStatus;
@@ -57,10 +58,40 @@ fn command() -> Command {
 impl Program {
     /// Starts it and returns at once.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, &[])
+    }
+
+    /// The same with these variables.
+    pub(crate) fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = command();
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let stdout = Lines::of(child.stdout.take().unwrap());
+        command.args(arguments).envs(variables.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped());
+        Self::spawn(command)
+    }
+
+    /// The same with up to two sockets that are passed as systemd does it (sd_listen_fds(3)). A shell
+    /// puts them where they belong, since only the new process knows its own id.
+    pub(crate) fn start_passing(sockets: Vec<OwnedFd>, names: &str, arguments: &[&str]) -> Self {
+        let script = match sockets.len() {
+            1 => "exec 3<&0 0</dev/null; LISTEN_PID=$$ exec \"$0\" \"$@\"",
+            2 => "exec 3<&0 4>&1 0</dev/null 1>/dev/null; LISTEN_PID=$$ exec \"$0\" \"$@\"",
+            count => panic!("{count} sockets"),
+        };
+        let plain = command();
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).arg(plain.get_program()).args(arguments);
+        for (name, _) in plain.get_envs() {
+            command.env_remove(name);
+        }
+        command.env("LISTEN_FDS", sockets.len().to_string()).env("LISTEN_FDNAMES", names);
+        let mut sockets = sockets.into_iter();
+        command.stdin(sockets.next().unwrap());
+        command.stdout(sockets.next().map_or_else(Stdio::piped, Stdio::from));
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = child.stdout.take().map_or_else(Lines::none, Lines::of);
         let stderr = Lines::of(child.stderr.take().unwrap());
         Self { child, stdout, stderr }
     }
@@ -126,6 +157,12 @@ impl Drop for Program {
 }
 
 impl Lines {
+    fn none() -> Self {
+        let lines = Self::default();
+        lines.0.said.lock().unwrap().over = true;
+        lines
+    }
+
     fn of(source: impl Read + Send + 'static) -> Self {
         let lines = Self::default();
         let shared = lines.clone();

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::Condvar;
 use std::sync::Mutex;
 
 /// One request as it arrived.
@@ -23,6 +24,14 @@ pub(crate) struct Received {
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
+    gate: Arc<Gate>,
+}
+
+/// Keeps answers back until the test lets them go.
+#[derive(Default)]
+struct Gate {
+    open: Mutex<bool>,
+    opened: Condvar,
 }
 
 impl Upstream {
@@ -31,14 +40,21 @@ impl Upstream {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let received = Arc::new(Mutex::new(Vec::new()));
-        let shared = Arc::clone(&received);
+        let (shared, gate) = (Arc::clone(&received), Arc::new(Gate::default()));
+        let kept_back = Arc::clone(&gate);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let shared = Arc::clone(&shared);
-                std::thread::spawn(move || drop(serve(&stream, &shared)));
+                let (shared, gate) = (Arc::clone(&shared), Arc::clone(&kept_back));
+                std::thread::spawn(move || drop(serve(&stream, &shared, &gate)));
             }
         });
-        Self { address, received }
+        Self { address, received, gate }
+    }
+
+    /// Lets the answers of `kept-back` go, from now on.
+    pub(crate) fn release(&self) {
+        *self.gate.open.lock().unwrap() = true;
+        self.gate.opened.notify_all();
     }
 
     /// All that it has received so far.
@@ -71,10 +87,13 @@ impl Received {
     }
 }
 
-fn serve(stream: &TcpStream, log: &Mutex<Vec<Received>>) -> std::io::Result<()> {
+fn serve(stream: &TcpStream, log: &Mutex<Vec<Received>>, gate: &Gate) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     while let Some(request) = read(&mut reader)? {
         log.lock().unwrap().push(request.clone());
+        if request.act() == "kept-back" {
+            drop(gate.opened.wait_while(gate.open.lock().unwrap(), |open| !*open).unwrap());
+        }
         if !answer(&request, &mut reader, stream)? {
             break;
         }
@@ -94,13 +113,53 @@ fn read(reader: &mut impl BufRead) -> std::io::Result<Option<Received>> {
         // Answered before its body is there.
         return Ok(Some(request));
     }
-    if request.values("transfer-encoding") == ["chunked"] {
+    if request.act() == "sink" {
+        // Told apart by its length and hash, for bodies that would fill the memory of the tests.
+        request.body = drain(&request, reader)?.into_bytes();
+    } else if request.values("transfer-encoding") == ["chunked"] {
         read_chunks(reader, &mut request.body)?;
     } else if let Some(length) = request.values("content-length").first() {
         request.body = vec![0; length.parse().unwrap()];
         reader.read_exact(&mut request.body)?;
     }
     Ok(Some(request))
+}
+
+fn drain(request: &Received, reader: &mut impl BufRead) -> std::io::Result<String> {
+    let mut hasher = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    let (mut total, mut piece) = (0, vec![0; 64 * 1024]);
+    let chunked = request.values("transfer-encoding") == ["chunked"];
+    let mut left: usize = request.values("content-length").first().map_or(0, |length| length.parse().unwrap());
+    loop {
+        if left == 0 && chunked {
+            let mut line = String::new();
+            reader.read_line(&mut line)?;
+            left = usize::from_str_radix(line.trim(), 16).map_err(std::io::Error::other)?;
+        }
+        if left == 0 {
+            break;
+        }
+        while left > 0 {
+            let count = left.min(piece.len());
+            reader.read_exact(&mut piece[..count])?;
+            hasher.update(&piece[..count]);
+            (total, left) = (total + count, left - count);
+        }
+        if chunked {
+            reader.read_exact(&mut [0; 2])?;
+        } else {
+            break;
+        }
+    }
+    if chunked {
+        while {
+            let mut line = String::new();
+            reader.read_line(&mut line)?;
+            line != "\r\n"
+        } {}
+    }
+    let hash: String = hasher.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{total} sha256:{hash}"))
 }
 
 fn read_chunks(reader: &mut impl BufRead, into: &mut Vec<u8>) -> std::io::Result<()> {
@@ -136,6 +195,11 @@ fn answer(request: &Received, reader: &mut impl Read, mut stream: &TcpStream) ->
         }
         "half" => {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this")?;
+            return Ok(false);
+        }
+        "pauses" => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nthe first half")?;
+            let _ = reader.read(&mut [0])?;
             return Ok(false);
         }
         "switches" => {

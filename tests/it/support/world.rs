@@ -89,6 +89,19 @@ impl World {
         (self.program, self.proxy, self.admin) = serve(&self.path("holdpoint.yaml"));
     }
 
+    /// Waits until `program` serves this deployment, and puts it in the place of the one before.
+    pub(crate) fn succeed(&mut self, mut program: Program) -> Program {
+        (self.proxy, self.admin) = addresses(&mut program);
+        std::mem::replace(&mut self.program, program)
+    }
+
+    /// Replaces a piece of the configuration.
+    pub(crate) fn configure(&self, from: &str, to: &str) {
+        let config = std::fs::read_to_string(self.path("holdpoint.yaml")).unwrap();
+        assert!(config.contains(from), "`{from}` is not in {config}");
+        self.replace("holdpoint.yaml", &config.replace(from, to));
+    }
+
     /// A file of the deployment.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -187,12 +200,16 @@ impl World {
 
 fn serve(config: &Path) -> (Program, SocketAddr, SocketAddr) {
     let mut program = Program::start(&["serve", "--config", config.to_str().unwrap()]);
-    let (proxy, admin) = program.logged(|line| {
+    let (proxy, admin) = addresses(&mut program);
+    (program, proxy, admin)
+}
+
+fn addresses(program: &mut Program) -> (SocketAddr, SocketAddr) {
+    program.logged(|line| {
         let line: Value = serde_json::from_str(line).ok()?;
         let address = |name: &str| line[name].as_str()?.trim_matches(['[', ']']).parse().ok();
         Some((address("proxy")?, address("admin")?))
-    });
-    (program, proxy, admin)
+    })
 }
 
 fn configuration(upstream: SocketAddr, more: &str) -> String {

@@ -127,14 +127,14 @@ impl Case {
 
 fn word(happened: &Happened, approval: &Approval) -> String {
     match happened {
-        Happened::Created => "created".to_owned(),
+        Happened::Created(_) => "created".to_owned(),
         Happened::Joined(_) => "joined".to_owned(),
         Happened::Left(_) => "left".to_owned(),
         Happened::Reviewed(review) => format!("{} {}", review.person, review.verdict.as_str()),
         Happened::Overruled(review) => format!("{} overruled->{}", review.person, approval.state.name()),
         Happened::Asked { .. } => "asked".to_owned(),
         Happened::Answered(_) => "answered".to_owned(),
-        Happened::Entered => format!("->{}", approval.state.name()),
+        Happened::Entered | Happened::Claimed(_) => format!("->{}", approval.state.name()),
         Happened::Unclaimed(_) => "unclaimed".to_owned(),
     }
 }

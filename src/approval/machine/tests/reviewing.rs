@@ -128,7 +128,10 @@ fn who_has_approved_may_still_deny() {
     let mut approved = Case::new("owners=1 security=1").approved();
     assert_eq!(approved.deny("ana"), "ana overruled->revoked");
     let run = approved.call;
-    assert_eq!(approved.try_now(Command::Claim { run }), "!not-claimable");
+    assert_eq!(
+        approved.try_now(Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }),
+        "!not-claimable"
+    );
     assert_eq!(approved.approve("cy"), "!already-decided");
 }
 
@@ -240,7 +243,7 @@ fn however_much_was_asked_the_last_question_can_be_answered() {
     assert_eq!(case.ask("ana", "and?"), "!thread-full");
     let call = case.call;
     assert_eq!(case.try_now(Command::Leave { call }), "left");
-    let join = Command::Join { call, reason: Some("because".to_owned()) };
+    let join = Command::Join { call, instead_of: None, reason: Some("because".to_owned()) };
     assert_eq!(case.try_now(join), "joined+answered");
     assert_eq!(case.ask("ana", "and?"), "!thread-full");
     assert_eq!(case.approval.messages.len(), MESSAGES_MAX);
@@ -272,7 +275,7 @@ fn two_names_that_turn_out_to_be_one_person_count_once() {
     assert_eq!(late.approve("ana2"), "ana2 approve+->approved");
     late.people = people("owners: ana bo", &[("ana2", "ana")]);
     let run = late.call;
-    assert_eq!(late.try_now(Command::Claim { run }), "->revoked");
+    assert_eq!(late.try_now(Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }), "->revoked");
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn other() -> CallId {
 fn a_caller_joins_only_where_nobody_waits() {
     let mut case = Case::new("owners=1");
     let (first, second) = (case.call, other());
-    let join = |call| Command::Join { call, reason: None };
+    let join = |call| Command::Join { call, instead_of: None, reason: None };
     assert_eq!(case.try_now(join(second)), "!already-decided");
     assert_eq!(case.try_now(Command::Leave { call: second }), "-");
     assert_eq!(case.try_now(Command::Leave { call: first }), "left");
@@ -18,8 +18,14 @@ fn a_caller_joins_only_where_nobody_waits() {
     assert_eq!(case.try_now(join(second)), "joined");
     assert_eq!(case.try_now(join(first)), "!already-decided");
     assert_eq!(case.approve("ana"), "ana approve+->approved");
-    assert_eq!(case.try_now(Command::Claim { run: first }), "!not-claimable");
-    assert_eq!(case.try_now(Command::Claim { run: second }), "->forwarding");
+    assert_eq!(
+        case.try_now(Command::Claim { run: first, exact: fixtures::exact(), behind: BTreeSet::new() }),
+        "!not-claimable"
+    );
+    assert_eq!(
+        case.try_now(Command::Claim { run: second, exact: fixtures::exact(), behind: BTreeSet::new() }),
+        "->forwarding"
+    );
 }
 
 #[test]
@@ -31,7 +37,7 @@ fn a_reason_given_on_return_answers_the_question_if_there_is_one() {
         }
         let call = case.call;
         case.try_now(Command::Leave { call });
-        case.try_now(Command::Join { call: other(), reason: reason.map(ToOwned::to_owned) })
+        case.try_now(Command::Join { call: other(), instead_of: None, reason: reason.map(ToOwned::to_owned) })
     };
     assert_eq!(returned(true, Some("because")), "joined+answered");
     assert_eq!(returned(true, Some("  ")), "joined");
@@ -45,17 +51,25 @@ fn an_approved_call_runs_once() {
     let run = case.call;
     let done = || Ending::Completed { status: 200 };
     assert_eq!(case.try_now(Command::Finish { run, ending: done() }), "!not-running");
-    assert_eq!(case.try_now(Command::Claim { run }), "->forwarding");
-    assert_eq!(case.try_now(Command::Claim { run }), "!not-claimable");
-    assert_eq!(case.try_now(Command::Claim { run: other() }), "!not-claimable");
+    assert_eq!(case.try_now(Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }), "->forwarding");
+    assert_eq!(
+        case.try_now(Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }),
+        "!not-claimable"
+    );
+    assert_eq!(
+        case.try_now(Command::Claim { run: other(), exact: fixtures::exact(), behind: BTreeSet::new() }),
+        "!not-claimable"
+    );
     assert_eq!(case.try_now(Command::Finish { run: other(), ending: done() }), "!not-running");
     assert_eq!(case.try_now(Command::Unclaim { run: other() }), "-");
     assert_eq!(case.try_now(Command::Leave { call: run }), "-");
     assert_eq!(case.deny("ana"), "!already-decided");
     assert_eq!(case.try_now(Command::Finish { run, ending: done() }), "->completed");
-    for again in
-        [Command::Claim { run }, Command::Finish { run, ending: done() }, Command::Join { call: run, reason: None }]
-    {
+    for again in [
+        Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() },
+        Command::Finish { run, ending: done() },
+        Command::Join { call: run, instead_of: None, reason: None },
+    ] {
         assert!(case.try_now(again.clone()).starts_with('!'), "{again:?}");
     }
 }
@@ -64,15 +78,24 @@ fn an_approved_call_runs_once() {
 fn a_claim_that_is_given_back_can_be_made_again_and_for_no_longer_than_before() {
     let mut case = Case::new("owners=1").approved();
     let run = case.call;
-    assert_eq!(case.try_at(55, Command::Claim { run }), "->forwarding");
+    assert_eq!(
+        case.try_at(55, Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }),
+        "->forwarding"
+    );
     assert_eq!(case.try_at(56, Command::Unclaim { run }), "unclaimed");
     assert!(
         matches!(case.approval.state, State::Approved { at: when, claim_until } if (when, claim_until) == (at(10), at(60)))
     );
-    assert_eq!(case.try_at(57, Command::Claim { run }), "!not-claimable");
+    assert_eq!(
+        case.try_at(57, Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }),
+        "!not-claimable"
+    );
     let again = other();
-    assert_eq!(case.try_at(57, Command::Join { call: again, reason: None }), "joined");
-    assert_eq!(case.try_at(58, Command::Claim { run: again }), "->forwarding");
+    assert_eq!(case.try_at(57, Command::Join { call: again, instead_of: None, reason: None }), "joined");
+    assert_eq!(
+        case.try_at(58, Command::Claim { run: again, exact: fixtures::exact(), behind: BTreeSet::new() }),
+        "->forwarding"
+    );
     assert_eq!(case.try_at(70, Command::Unclaim { run: again }), "unclaimed");
     assert_eq!(case.try_at(70, Command::Tick), "->lapsed");
 }
@@ -83,7 +106,7 @@ fn a_claim_that_never_came_about_is_a_caller_that_has_left() {
     let run = case.call;
     assert_eq!(case.try_now(Command::Unclaim { run }), "left");
     assert_eq!(case.try_now(Command::Unclaim { run }), "-");
-    assert_eq!(case.try_now(Command::Join { call: other(), reason: None }), "joined");
+    assert_eq!(case.try_now(Command::Join { call: other(), instead_of: None, reason: None }), "joined");
 }
 
 #[test]
@@ -102,7 +125,11 @@ fn whoever_may_not_review_any_more_does_not_count_at_the_claim() {
     for (groups, aliases, expected) in cases {
         let mut case = approved.clone();
         case.people = people(groups, aliases);
-        assert_eq!(case.try_now(Command::Claim { run }), expected, "{groups}");
+        assert_eq!(
+            case.try_now(Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }),
+            expected,
+            "{groups}"
+        );
     }
 }
 
@@ -112,9 +139,16 @@ fn where_the_policy_says_so_hanging_up_takes_the_call_back() {
     case.approval.obligations.on_disconnect = OnDisconnect::Withdraw;
     let call = case.call;
     let mut approved = case.clone().approved();
+    // Whoever is told to come again has not hung up.
+    for case in [&case, &approved] {
+        assert_eq!(case.clone().try_now(Command::SendAway { call }), "left");
+    }
     assert_eq!(case.try_now(Command::Leave { call }), "left+->withdrawn");
     assert_eq!(approved.clone().try_now(Command::Leave { call }), "left+->revoked");
-    assert_eq!(approved.try_now(Command::Claim { run: call }), "->forwarding");
+    assert_eq!(
+        approved.try_now(Command::Claim { run: call, exact: fixtures::exact(), behind: BTreeSet::new() }),
+        "->forwarding"
+    );
     assert_eq!(approved.clone().try_now(Command::Unclaim { run: call }), "unclaimed+->revoked");
     assert_eq!(
         approved.try_now(Command::Finish { run: call, ending: Ending::Completed { status: 200 } }),
@@ -129,7 +163,7 @@ fn what_a_dead_process_leaves_behind_is_brought_to_an_honest_end() {
     let call = pending.call;
     let mut approved = pending.clone().approved();
     let mut running = approved.clone();
-    running.try_now(Command::Claim { run: call });
+    running.try_now(Command::Claim { run: call, exact: fixtures::exact(), behind: BTreeSet::new() });
     assert_eq!(pending.try_now(Command::Abandon), "left");
     assert_eq!(pending.try_now(Command::Abandon), "-");
     assert_eq!(approved.try_now(Command::Abandon), "left");
@@ -144,7 +178,7 @@ fn an_ending_of_any_length_can_be_told() {
     for ending in [Ending::NotSent { reason: long.clone() }, Ending::Unknown { reason: format!("x{long}") }] {
         let mut case = Case::new("owners=1").approved();
         let run = case.call;
-        case.try_now(Command::Claim { run });
+        case.try_now(Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() });
         case.apply(10, Command::Finish { run, ending }).unwrap();
         let (State::Failed { reason, .. } | State::Unknown { reason, .. }) = &case.approval.state else {
             panic!("{:?}", case.approval.state);

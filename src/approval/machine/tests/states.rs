@@ -13,7 +13,10 @@ fn every_state() -> Vec<Case> {
     let running = || {
         let mut case = new().approved();
         let run = case.call;
-        assert_eq!(case.try_now(Command::Claim { run }), "->forwarding");
+        assert_eq!(
+            case.try_now(Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }),
+            "->forwarding"
+        );
         case
     };
     let ended = |ending: Ending| {
@@ -70,9 +73,9 @@ fn every_command_in_every_state_does_what_this_table_says() {
             ("answer", Command::Answer { by: "deploy-bot".to_owned(), text: "because".to_owned() }),
             ("withdraw", Command::Withdraw { person: person("kim@example.com"), reason: None }),
             ("revoke", Command::Revoke { reason: "policy".to_owned() }),
-            ("join", Command::Join { call: other, reason: None }),
+            ("join", Command::Join { call: other, instead_of: None, reason: None }),
             ("leave", Command::Leave { call: run }),
-            ("claim", Command::Claim { run }),
+            ("claim", Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }),
             ("unclaim", Command::Unclaim { run }),
             ("finish", Command::Finish { run, ending: Ending::Completed { status: 200 } }),
             ("abandon", Command::Abandon),
@@ -211,8 +214,8 @@ fn the_end_comes_exactly_at_its_moment() {
     let cases: [(i64, Command, &str); 4] = [
         (59, Command::Tick, "-"),
         (60, Command::Tick, "->lapsed"),
-        (59, Command::Claim { run }, "->forwarding"),
-        (60, Command::Claim { run }, "!not-claimable"),
+        (59, Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }, "->forwarding"),
+        (60, Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }, "!not-claimable"),
     ];
     for (seconds, command, expected) in cases {
         assert_eq!(approved.clone().try_at(seconds, command.clone()), expected, "{command:?} in second {seconds}");

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use bytes::Bytes;
 use rusqlite::Connection;
 use rusqlite::OptionalExtension;
 use rusqlite::params;
@@ -18,6 +19,7 @@ use crate::model::ApprovalId;
 use crate::model::Timestamp;
 
 use super::Answer;
+use super::BodyPiece;
 use super::Change;
 use super::Changed;
 use super::Entry;
@@ -31,6 +33,8 @@ use super::Query;
 use super::Step;
 use super::Store;
 
+mod bodies;
+mod opening;
 mod reader;
 mod schema;
 mod writer;
@@ -58,14 +62,24 @@ impl Embedded {
         let lock = schema::lock(path)?;
         let file = path.join("approvals.db");
         let connection = schema::open(&file)?;
+        bodies::drop_orphans(&connection).map_err(|source| OpenError::Database { path: file.clone(), source })?;
         let reader = Reader::start(schema::open(&file)?)?;
         Ok(Self { writer: Writer::start(connection, lock, on_stored)?, reader })
+    }
+
+    /// Whether this version can open the store in the folder `path` once nobody else has it. Changes
+    /// nothing, and does not ask who has it.
+    ///
+    /// # Errors
+    /// [`OpenError`] if it was written by a later version, or is none.
+    pub fn check(path: &Path) -> Result<(), OpenError> {
+        schema::check(&path.join("approvals.db"))
     }
 }
 
 impl Store for Embedded {
     fn open(&self, opening: Opening) -> Answer<Opened> {
-        self.writer.run(move |connection| open(connection, &opening))
+        self.writer.run(move |connection| opening::open(connection, &opening))
     }
 
     fn change(&self, id: ApprovalId, change: Change) -> Answer<Changed> {
@@ -91,6 +105,22 @@ impl Store for Embedded {
                 statement.query_row([id.to_string()], |row| row.get(0)).optional().map_err(sql)?;
             text.map(|text| serde_json::from_str(&text).map_err(|error| corrupt(id, &error))).transpose()
         })
+    }
+
+    fn put_body(&self, piece: BodyPiece) -> Answer<()> {
+        self.writer.run(move |connection| bodies::put(connection, &piece).map(|()| ((), Vec::new())))
+    }
+
+    fn drop_body(&self, id: ApprovalId) -> Answer<()> {
+        self.writer.run(move |connection| bodies::drop_orphan(connection, id).map(|()| ((), Vec::new())))
+    }
+
+    fn body_piece(&self, id: ApprovalId, number: u64) -> Answer<Option<Bytes>> {
+        self.reader.run(move |connection| Ok(bodies::piece(connection, id, number)?.map(Bytes::from)))
+    }
+
+    fn body_bytes(&self, id: ApprovalId) -> Answer<u64> {
+        self.reader.run(move |connection| bodies::bytes(connection, id))
     }
 
     fn list(&self, query: Query) -> Answer<Vec<Approval>> {
@@ -189,92 +219,28 @@ fn entry((seq, approval, kind, at, leaf, disclosures): StoredEvent) -> Result<En
     Ok(Entry { seq: seq.unsigned_abs(), event, id, approval: None })
 }
 
-fn open(connection: &Connection, opening: &Opening) -> Result<(Opened, Vec<Entry>), ApprovalError> {
-    if let Some(current) = joinable(connection, &opening.step.approval)? {
-        let (approval, entries) = update(connection, (opening.join)(&current)?)?;
-        let seq = entries.last().map_or(0, |entry| entry.seq);
-        return Ok((Opened { approval, joined: true, seq }, entries));
-    }
-    let approval = &opening.step.approval;
-    let rule = approval.obligations.rules.first().map_or("", String::as_str);
-    let principal = &approval.principal.id;
-    limit(connection, "principal", principal, opening.pending_per_principal_max)?;
-    limit(connection, "rule", rule, opening.pending_per_rule_max)?;
-    let record = serde_json::to_string(approval).map_err(|error| corrupt(approval.id, &error))?;
-    let query =
-        "INSERT INTO approvals (id, version, state, principal, upstream, rule, digest, attached, deadline, record)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-    let values = params![
-        approval.id.to_string(),
-        approval.version.cast_signed(),
-        approval.state.name(),
-        principal,
-        approval.upstream.name,
-        rule,
-        approval.digest.to_hex(),
-        approval.caller.is_some(),
-        approval.deadline().map(Timestamp::unix_micros),
-        record,
-    ];
-    connection.prepare_cached(query).and_then(|mut statement| statement.execute(values)).map_err(sql)?;
-    let request = serde_json::to_string(&opening.request).map_err(|error| corrupt(approval.id, &error))?;
-    let query = "INSERT INTO requests (id, request) VALUES (?1, ?2)";
-    let values = params![approval.id.to_string(), request];
-    connection.prepare_cached(query).and_then(|mut statement| statement.execute(values)).map_err(sql)?;
-    let entries = insert_events(connection, &opening.step)?;
-    let seq = entries.last().map_or(0, |entry| entry.seq);
-    Ok((Opened { approval: approval.clone(), joined: false, seq }, entries))
-}
-
-/// The oldest open record of the same call that has no caller.
-fn joinable(connection: &Connection, wanted: &Approval) -> Result<Option<Approval>, ApprovalError> {
-    let query = "SELECT id, record FROM approvals WHERE principal = ?1 AND digest = ?2 AND attached = 0
-                 AND state IN ('pending', 'approved') ORDER BY id";
-    let mut statement = connection.prepare_cached(query).map_err(sql)?;
-    let values = params![wanted.principal.id, wanted.digest.to_hex()];
-    let rows = statement.query_map(values, |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
-    let rows = rows.map_err(sql)?;
-    for row in rows {
-        let (id, record) = row.map_err(sql)?;
-        let approval = parse(parse_id(&id)?, &record)?;
-        // One that is over, though the sweep has not come to it, is nothing to wait for.
-        if approval.deadline().is_some_and(|deadline| wanted.created < deadline) {
-            return Ok(Some(approval));
-        }
-    }
-    Ok(None)
-}
-
-fn limit(connection: &Connection, column: &'static str, value: &str, max: u64) -> Result<(), ApprovalError> {
-    let query = match column {
-        "principal" => "SELECT count(*) FROM approvals WHERE state = 'pending' AND principal = ?1",
-        _ => "SELECT count(*) FROM approvals WHERE state = 'pending' AND rule = ?1",
-    };
-    let mut statement = connection.prepare_cached(query).map_err(sql)?;
-    let pending: i64 = statement.query_row([value], |row| row.get(0)).map_err(sql)?;
-    let pending = pending.unsigned_abs();
-    if pending < max {
-        return Ok(());
-    }
-    Err(ApprovalError::TooManyPending { whose: format!("the {column} `{value}`"), pending, max })
-}
-
 fn update(connection: &Connection, step: Step) -> Result<(Approval, Vec<Entry>), ApprovalError> {
     let approval = &step.approval;
     let record = serde_json::to_string(approval).map_err(|error| corrupt(approval.id, &error))?;
-    let query =
-        "UPDATE approvals SET version = ?2, state = ?3, attached = ?4, deadline = ?5, record = ?6 WHERE id = ?1";
+    let query = "UPDATE approvals SET version = ?2, state = ?3, attached = ?4, deadline = ?5, ended = ?6, record = ?7 WHERE id = ?1";
     let values = params![
         approval.id.to_string(),
         approval.version.cast_signed(),
         approval.state.name(),
         approval.caller.is_some(),
         approval.deadline().map(Timestamp::unix_micros),
+        ended(approval),
         record,
     ];
     connection.prepare_cached(query).and_then(|mut statement| statement.execute(values)).map_err(sql)?;
+    bodies::release(connection, approval)?;
     let entries = insert_events(connection, &step)?;
     Ok((step.approval, entries))
+}
+
+/// When it ceased to be open, in microseconds; `None` while it is.
+fn ended(approval: &Approval) -> Option<i64> {
+    approval.state.since().filter(|_| !approval.state.is_open()).map(Timestamp::unix_micros)
 }
 
 fn insert_events(connection: &Connection, step: &Step) -> Result<Vec<Entry>, ApprovalError> {

@@ -5,8 +5,10 @@ use std::fs::TryLockError;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::OpenFlags;
 use rusqlite::config::DbConfig;
 
 /// Why the store cannot be opened.
@@ -73,15 +75,36 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(database)?;
     connection.execute_batch(SETTINGS).map_err(database)?;
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(database)?;
-    match found {
-        0 => connection.execute_batch(TABLES).map_err(database)?,
-        VERSION => {}
-        _ => return Err(OpenError::Version { path: path.to_owned(), found, known: VERSION }),
-    }
+    let steps = known_steps(path, found)?;
+    steps.iter().try_for_each(|step| connection.execute_batch(step)).map_err(database)?;
     Ok(connection)
 }
 
-const VERSION: i64 = 1;
+/// What has to be done to a file of the form `found`.
+fn known_steps(path: &Path, found: i64) -> Result<&'static [&'static str], OpenError> {
+    let known = STEPS.len();
+    usize::try_from(found).ok().and_then(|found| STEPS.get(found..)).ok_or_else(|| OpenError::Version {
+        path: path.to_owned(),
+        found,
+        known: i64::try_from(known).unwrap_or(i64::MAX),
+    })
+}
+
+/// Looks at the form of a file that another process may be using.
+pub(super) fn check(path: &Path) -> Result<(), OpenError> {
+    let database = |source| OpenError::Database { path: path.to_owned(), source };
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(database)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(database)?;
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(database)?;
+    known_steps(path, found).map(drop)
+}
+
+/// As in [`SETTINGS`].
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// From one form to the next, the first one from an empty file. Each is a transaction, and ends
+/// with the number of the form that it leads to.
+pub(super) const STEPS: [&str; 3] = [TABLES, CALLS, BODIES];
 
 /// `FULL` makes a commit wait until the disk has it, in WAL mode too.
 const SETTINGS: &str = "
@@ -127,5 +150,40 @@ const TABLES: &str = "
     CREATE INDEX unlogged ON events (seq) WHERE logged = 0;
     CREATE INDEX events_of ON events (approval, seq);
     PRAGMA user_version = 1;
+    COMMIT;
+";
+
+/// What the second form adds: which calls belong to which approval, and when an approval ended.
+/// Those that ended under the first form have nothing to say to a retry any more.
+const CALLS: &str = "
+    BEGIN IMMEDIATE;
+    ALTER TABLE approvals ADD COLUMN ended INTEGER;
+    CREATE INDEX ended_calls ON approvals (principal, digest, ended) WHERE ended IS NOT NULL;
+    CREATE TABLE calls (
+        principal TEXT NOT NULL,
+        call_id TEXT NOT NULL,
+        approval TEXT NOT NULL REFERENCES approvals (id),
+        at INTEGER NOT NULL,
+        PRIMARY KEY (principal, call_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX calls_by_age ON calls (at);
+    PRAGMA user_version = 2;
+    COMMIT;
+";
+
+/// What the third form adds: bodies that are too long to stand in their requests.
+const BODIES: &str = "
+    BEGIN IMMEDIATE;
+    CREATE TABLE bodies (
+        id TEXT PRIMARY KEY,
+        bytes INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE body_pieces (
+        id TEXT NOT NULL REFERENCES bodies (id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        bytes BLOB NOT NULL,
+        PRIMARY KEY (id, number)
+    ) STRICT;
+    PRAGMA user_version = 3;
     COMMIT;
 ";

@@ -72,6 +72,36 @@ async fn what_was_stored_is_there_after_reopening() {
 }
 
 #[tokio::test]
+async fn a_body_that_a_crash_left_without_its_record_is_removed() {
+    let (store, kept) = embedded();
+    let bench = Bench::new(Arc::clone(&store) as Arc<dyn Store>);
+    let [left, whole] = [(); 2].map(|()| bench.opening("deploy-bot", "export"));
+    let whole_id = whole.step.approval.id;
+    for id in [left.step.approval.id, whole_id] {
+        let bytes = bytes::Bytes::from_static(b"12");
+        store.put_body(BodyPiece { id, number: 0, bytes, total: 2, bytes_total_max: 10 }).await.unwrap();
+    }
+    store.open(whole).await.unwrap();
+    let id = left.step.approval.id;
+    drop((bench, store, left));
+    let store = open_in(&kept.dir).0.unwrap();
+    assert_eq!((store.body_bytes(id).await.unwrap(), store.body_bytes(whole_id).await.unwrap()), (0, 2));
+}
+
+#[tokio::test]
+async fn a_file_of_an_earlier_version_is_brought_to_ours() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("store")).unwrap();
+    database(&dir).execute_batch(schema::STEPS[0]).unwrap();
+    let (store, stored) = open_in(&dir);
+    let bench = Bench::new(Arc::new(store.unwrap()));
+    bench.open("deploy-bot", "export").await;
+    drop((bench, stored));
+    let found: i64 = database(&dir).query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    assert_eq!(found, 3);
+}
+
+#[tokio::test]
 async fn a_store_belongs_to_one_process() {
     let (store, kept) = embedded();
     let (second, _) = open_in(&kept.dir);
@@ -85,11 +115,11 @@ async fn a_store_belongs_to_one_process() {
 async fn a_file_of_a_later_version_is_left_alone() {
     let (store, kept) = embedded();
     drop(store);
-    database(&kept.dir).execute_batch("PRAGMA user_version = 2").unwrap();
+    database(&kept.dir).execute_batch("PRAGMA user_version = 99").unwrap();
     let Err(OpenError::Version { found, known, .. }) = open_in(&kept.dir).0 else { panic!("it was opened") };
-    assert_eq!((found, known), (2, 1));
+    assert_eq!((found, known), (99, 3));
     // What cannot be used is not kept from others.
-    database(&kept.dir).execute_batch("PRAGMA user_version = 1").unwrap();
+    database(&kept.dir).execute_batch("PRAGMA user_version = 3").unwrap();
     assert!(open_in(&kept.dir).0.is_ok());
 }
 

@@ -290,3 +290,40 @@ async fn an_own_ca_is_trusted_when_told_to() {
     let run = harness::run(&fixture, &url, "bo", &["--ca", empty.to_str().unwrap(), "list"], None).await;
     assert!(run.exit == Exit::Usage && run.err.contains("no certificate"), "{}", run.err);
 }
+
+#[tokio::test]
+async fn a_long_body_is_fetched_and_read() {
+    let server = Server::new().await;
+    let body = |text: String| {
+        server.fixture.hold_with("/customers/import", move |call, _| {
+            let crate::model::Message::Http(request) = &mut call.message;
+            request.body = crate::model::Body::Read { bytes: text.into(), trailers: http::HeaderMap::new() };
+        })
+    };
+    let text = "a line\u{1b}[2K\u{202e}\n".repeat(10_000);
+    let hold = body(text.clone()).await;
+    let id = hold.id().to_string();
+    let shown = server.run("bo", &["show", &id]).await.out;
+    let advice = format!("is too long to be shown here. Read it before you decide:\n  holdpoint approvals body {id}\n");
+    assert!(shown.contains(&advice), "{shown}");
+    // To a program as it is, to a person so that it can be seen and does nothing.
+    let run = server.run("bo", &["body", &id[4..]]).await;
+    assert!(run.exit == Exit::Ok && run.out == text && run.err.is_empty(), "{}", run.err);
+    let run = server.type_in("bo", &["body", &id], &[]).await;
+    assert!(run.out.starts_with("a line\\u{1b}[2K\\u{202e}\n") && run.out.lines().count() == 10_000, "{:.80}", run.out);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("body");
+    let file = path.to_str().unwrap();
+    let run = server.run("bo", &["body", &id, "--output-file", file]).await;
+    assert!(run.exit == Exit::Ok && run.out.is_empty() && run.err.contains("140000 bytes (sha256:"), "{}", run.err);
+    assert!(std::fs::read_to_string(&path).unwrap() == text);
+    let run = server.run("bo", &["body", &id, "--output-file", file]).await;
+    assert!(run.exit == Exit::Usage && run.err.contains("choose another name"), "{}", run.err);
+    // A short one is there as well; one that is over is not.
+    let short = body("short".to_owned()).await;
+    assert_eq!(server.run("bo", &["body", &short.id().to_string()]).await.out, "short");
+    server.fixture.decide("bo", hold.id(), "deny", None).await;
+    let run = server.run("bo", &["body", &id]).await;
+    assert!(run.exit == Exit::NotFound && run.err.contains("body-gone"), "{}", run.err);
+    assert!(server.run("bo", &["show", &id]).await.out.contains("is not kept any more"));
+}

@@ -67,6 +67,16 @@ fn detail() -> Value {
             "body_text": "{\"format\":\"csv\",\"format\":\"all\",\"note\":\"\u{202e}x\",\"n\":1.10}",
             "body_base64": null
         },
+        "body": {
+            "bytes": 62,
+            "sha256": "sha256:1f1b72ac6f62cd6c078715c8d6539051b870d4fdfef1faeffafd55767ad4d83e",
+            "coding": null,
+            "readable_bytes": 62,
+            "readable_sha256": "sha256:1f1b72ac6f62cd6c078715c8d6539051b870d4fdfef1faeffafd55767ad4d83e",
+            "inline": true,
+            "complete": true,
+            "link": "/v1/approvals/apr_0198c2f0a1b27c3d8e4f5a6b7c8d9e0f/body"
+        },
         "messages": [
             { "by": "bo@example.com", "kind": "question", "text": "what for?", "at": "2026-11-21T05:17:59.000000Z" },
             { "by": "deploy-bot", "kind": "answer", "text": "the report\nApproval   apr_other", "at": "2026-11-21T05:18:09.000000Z" }

@@ -1,3 +1,5 @@
+//! What of a body counts, and in which form.
+
 use super::*;
 
 #[test]
@@ -45,6 +47,7 @@ fn json_that_a_reader_could_take_for_something_else_is_another_call() {
         ("{\"k\":1,\"\u{212a}\":9}", "{\"\u{212a}\":9,\"k\":1}"),
         (r#"{"$type":"A","b":1}"#, r#"{"b":1,"$type":"A"}"#),
         (r#"{"sort":{"a":1,"b":-1}}"#, r#"{"sort":{"b":-1,"a":1}}"#),
+        (r#"{"sort":[{"a":1,"b":-1}]}"#, r#"{"sort":[{"b":-1,"a":1}]}"#),
         (r#"{"order_by":{"a":1,"b":-1}}"#, r#"{"order_by":{"b":-1,"a":1}}"#),
     ] {
         assert_ne!(json(one), json(other), "{one} and {other}");
@@ -240,4 +243,42 @@ fn every_byte_of_a_part_counts_and_so_does_the_order() {
     }
     let other_type = body_digest("multipart/mixed; boundary=b1", form("b1"));
     assert_ne!(other_type, usual);
+}
+
+#[test]
+fn a_body_that_was_decoded_to_look_at_it_counts_as_it_is_sent() {
+    let encoded = |bytes: &'static [u8], decoded: Option<&'static [u8]>| {
+        let mut request = with_body("application/json", bytes);
+        request.headers.insert("content-encoding", HeaderValue::from_static("gzip"));
+        if let Some(decoded) = decoded {
+            let (bytes, decoded) = (Bytes::from_static(bytes), Bytes::from_static(decoded));
+            request.body = Body::Encoded { bytes, trailers: HeaderMap::new(), coding: "gzip", decoded };
+        }
+        request
+    };
+    // Whether somebody has looked is no part of the call.
+    let (read, decoded) = (encoded(b"sent", None), encoded(b"sent", Some(b"{}")));
+    assert_eq!((digest(&read), exact(&read)), (digest(&decoded), exact(&decoded)));
+    assert_ne!(digest(&encoded(b"sent", Some(b"{}"))), digest(&encoded(b"Sent", Some(b"{}"))));
+}
+
+#[test]
+fn every_byte_of_a_kept_body_counts() {
+    let kept = |bytes: &[u8]| {
+        let mut request = with_body("application/json", b"");
+        let body = crate::model::MemoryBody::new(Bytes::copy_from_slice(bytes));
+        request.body = Body::Kept { body: std::sync::Arc::new(body), trailers: HeaderMap::new() };
+        request
+    };
+    assert_eq!(digest(&kept(b"[1]")), digest(&kept(b"[1]")));
+    let mut trailed = kept(b"[1]");
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-sum", HeaderValue::from_static("1"));
+    let Body::Kept { body, .. } = &trailed.body else { panic!("it is not kept") };
+    trailed.body = Body::Kept { body: std::sync::Arc::clone(body), trailers };
+    // Blanks too, and it is never mistaken for a body in memory.
+    for other in [kept(b"[ 1]"), kept(b"[2]"), kept(b""), trailed, with_body("application/json", b"[1]")] {
+        assert_ne!(digest(&kept(b"[1]")), digest(&other));
+        assert_ne!(exact(&kept(b"[1]")), exact(&other));
+    }
 }

@@ -1,3 +1,5 @@
+//! Properties of the canonical form, over random requests.
+
 use proptest::prelude::*;
 
 use super::*;

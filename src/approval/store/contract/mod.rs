@@ -19,17 +19,24 @@ use crate::approval::machine::NewReview;
 use crate::approval::machine::Surroundings;
 use crate::approval::record::Channel;
 use crate::approval::record::ReviewVerdict;
+use crate::approval::retry::Relation;
 use crate::audit::Actor;
 use crate::audit::Event;
 use crate::audit::EventKind;
 use crate::audit::Fields;
 use crate::identity::People;
 use crate::model::Assurance;
+use crate::model::Attempt;
 use crate::model::CallId;
 use crate::model::EventId;
 use crate::model::OnDisconnect;
 
 use super::*;
+
+mod attempts;
+
+pub(in crate::approval) use attempts::an_attempt_finds_the_call_it_belongs_to_by_its_id;
+pub(in crate::approval) use attempts::what_has_ended_is_found_for_a_while;
 
 /// Makes a test of every function of the contract. `$fresh` is an async function that gives an
 /// empty store and whatever must live as long.
@@ -46,6 +53,8 @@ macro_rules! suite {
             what_was_opened_is_read_back
             an_opening_joins_only_an_open_record_of_the_same_call_without_a_caller
             of_many_identical_calls_at_once_one_joins
+            an_attempt_finds_the_call_it_belongs_to_by_its_id
+            what_has_ended_is_found_for_a_while
             no_more_may_be_pending_than_the_limits_say
             a_change_that_is_refused_leaves_nothing
             a_change_without_events_leaves_nothing
@@ -58,6 +67,8 @@ macro_rules! suite {
             events_are_told_again_after_any_place
             whoever_was_left_behind_is_found
             what_was_asked_for_is_done_though_nobody_waits
+            a_long_body_comes_before_its_record_and_goes_with_it
+            long_bodies_take_no_more_room_than_they_may
         }
     };
 }
@@ -80,18 +91,55 @@ impl Bench {
     pub(in crate::approval) fn opening(&self, principal: &str, name: &str) -> Opening {
         let call = fixtures::call(&self.ids, principal, name);
         let (approval, request) = fixtures::record(&self.ids, &call, "owners=2", &self.people);
+        let sought = Sought {
+            principal: principal.to_owned(),
+            closure: approval.closure.clone(),
+            digest: approval.digest,
+            attempt: Attempt::default(),
+            named: None,
+            now: at(10),
+            denied_for: Duration::from_secs(60),
+            replay_for: Duration::from_secs(60),
+        };
         Opening {
-            step: step(&self.ids, approval, &[Happened::Created]),
+            step: step(&self.ids, approval, &[Happened::Created(fixtures::exact())]),
             request,
-            join: self.command(10, Command::Join { call: call.id, reason: None }),
+            sought: sought.clone(),
+            relate: self.relate(sought, call.id),
             pending_per_principal_max: 100,
             pending_per_rule_max: 100,
         }
     }
 
+    fn relate(&self, sought: Sought, call: CallId) -> Relate {
+        let (ids, people) = (Arc::clone(&self.ids), Arc::clone(&self.people));
+        Box::new(move |current, found| {
+            let around = Surroundings { people: &people, claim_within: Duration::from_secs(50), now: sought.now };
+            match sought.relate(current, found, false) {
+                Relation::Stranger => Ok(Related::Stranger),
+                Relation::Repeats => Ok(Related::Repeats),
+                Relation::Joins => {
+                    let mut approval = current.clone();
+                    let command = Command::Join { call, instead_of: current.caller, reason: None };
+                    let happened = approval.apply(command, around)?;
+                    Ok(Related::Joins(Box::new(step(&ids, approval, &happened))))
+                }
+            }
+        })
+    }
+
+    /// As [`Self::opening`], by a caller that says this of itself.
+    fn seeking(&self, name: &str, say: impl FnOnce(&mut Sought)) -> Opening {
+        let mut opening = self.opening("deploy-bot", name);
+        say(&mut opening.sought);
+        let call = opening.step.approval.caller.unwrap();
+        opening.relate = self.relate(opening.sought.clone(), call);
+        opening
+    }
+
     pub(in crate::approval) async fn open(&self, principal: &str, name: &str) -> Approval {
         let opened = self.store.open(self.opening(principal, name)).await.unwrap();
-        assert!(!opened.joined);
+        assert_eq!(opened.how, How::New);
         opened.approval
     }
 
@@ -145,7 +193,8 @@ fn step(ids: &Ids, mut approval: Approval, happened: &[Happened]) -> Step {
     let mut events = Vec::new();
     for happened in happened {
         let kind = match happened {
-            Happened::Created => EventKind::ApprovalCreated,
+            Happened::Claimed(_) => EventKind::ApprovalClaimed,
+            Happened::Created(_) => EventKind::ApprovalCreated,
             Happened::Joined(_) => EventKind::ApprovalCallerJoined,
             Happened::Left(_) => EventKind::ApprovalCallerLeft,
             Happened::Reviewed(_) => EventKind::ApprovalDecided,
@@ -182,7 +231,7 @@ pub(in crate::approval) async fn what_was_opened_is_read_back(bench: Bench) {
     assert_eq!(bench.store.request(expected.id).await.unwrap(), None);
     assert_eq!((bench.store.pending().await.unwrap(), bench.store.last_seq().await.unwrap()), (0, 0));
     let opened = bench.store.open(opening).await.unwrap();
-    assert_eq!((opened.joined, &opened.approval), (false, &expected));
+    assert_eq!((opened.how, &opened.approval), (How::New, &expected));
     assert_eq!(bench.read(expected.id).await, expected);
     let shown = bench.store.request(expected.id).await.unwrap().unwrap();
     assert_eq!((shown.hash(), &shown), (expected.request_sha256, &request));
@@ -203,23 +252,27 @@ pub(in crate::approval) async fn an_opening_joins_only_an_open_record_of_the_sam
     let call = opening.step.approval.caller;
     let joined = bench.store.open(opening).await.unwrap();
     // The oldest that is free.
-    assert_eq!((joined.joined, joined.approval.id, joined.approval.caller), (true, first.id, call));
+    assert_eq!((joined.how, joined.approval.id, joined.approval.caller), (How::Joined, first.id, call));
     assert_eq!(bench.read(first.id).await, joined.approval);
     assert_eq!(bench.kinds(first.id).await.last().map(String::as_str), Some("approval.caller_joined"));
     assert_eq!(bench.store.last_seq().await.unwrap(), joined.seq);
     // An approved one is joined as well; a settled one is not.
     bench.approve(&second).await;
     let joined = bench.store.open(bench.opening("deploy-bot", "export")).await.unwrap();
-    assert_eq!((joined.joined, joined.approval.id, joined.approval.state.name()), (true, second.id, "approved"));
+    assert_eq!((joined.how, joined.approval.id, joined.approval.state.name()), (How::Joined, second.id, "approved"));
     bench.leave(&joined.approval).await;
-    bench.change(second.id, Command::Revoke { reason: "x".to_owned() }).await.unwrap();
+    bench
+        .change(second.id, Command::Claim { run: bench.ids.call(), exact: fixtures::exact(), behind: BTreeSet::new() })
+        .await
+        .unwrap_err();
+    let run = bench.store.open(bench.opening("deploy-bot", "export")).await.unwrap().approval.caller.unwrap();
+    bench.change(second.id, Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }).await.unwrap();
     bench.open("deploy-bot", "export").await;
     // Nor is one that is over, whether or not the sweep has come to it.
     let due = bench.open("deploy-bot", "late").await;
     bench.leave(&due).await;
-    let mut opening = bench.opening("deploy-bot", "late");
-    opening.step.approval.created = due.expires;
-    assert!(!bench.store.open(opening).await.unwrap().joined);
+    let opening = bench.seeking("late", |sought| sought.now = due.expires);
+    assert_eq!(bench.store.open(opening).await.unwrap().how, How::New);
 }
 
 pub(in crate::approval) async fn of_many_identical_calls_at_once_one_joins(bench: Bench) {
@@ -227,7 +280,7 @@ pub(in crate::approval) async fn of_many_identical_calls_at_once_one_joins(bench
     bench.leave(&free).await;
     let opened = join_all((0..20).map(|_| bench.store.open(bench.opening("deploy-bot", "export")))).await;
     let opened: Vec<Opened> = opened.into_iter().map(Result::unwrap).collect();
-    assert_eq!(opened.iter().filter(|opened| opened.joined).count(), 1);
+    assert_eq!(opened.iter().filter(|opened| opened.how == How::Joined).count(), 1);
     let ids: HashSet<ApprovalId> = opened.iter().map(|opened| opened.approval.id).collect();
     assert_eq!(ids.len(), 20);
     assert_eq!(bench.store.pending().await.unwrap(), 20);
@@ -250,7 +303,7 @@ pub(in crate::approval) async fn no_more_may_be_pending_than_the_limits_say(benc
     assert_eq!(bench.store.pending().await.unwrap(), 2);
     // Whoever comes back to what is there already adds nothing.
     bench.leave(&first).await;
-    assert!(bench.store.open(limited("deploy-bot", "export", 2, 2)).await.unwrap().joined);
+    assert_eq!(bench.store.open(limited("deploy-bot", "export", 2, 2)).await.unwrap().how, How::Joined);
     // What is decided is not pending.
     bench.approve(&first).await;
     assert!(bench.store.open(limited("deploy-bot", "more", 2, 2)).await.is_ok());
@@ -309,14 +362,22 @@ pub(in crate::approval) async fn of_sixty_claims_at_once_one_wins(bench: Bench) 
     bench.approve(&approval).await;
     let run = approval.caller.unwrap();
     let tasks = (0..60).map(|_| {
-        let (store, claim) = (Arc::clone(&bench.store), bench.command(10, Command::Claim { run }));
+        let (store, claim) = (
+            Arc::clone(&bench.store),
+            bench.command(10, Command::Claim { run, exact: fixtures::exact(), behind: BTreeSet::new() }),
+        );
         tokio::spawn(async move { store.change(approval.id, claim).await })
     });
     let claims: Vec<_> = join_all(tasks).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(claims.iter().filter(|claim| claim.is_ok()).count(), 1);
     let kinds = bench.kinds(approval.id).await;
     assert_eq!(kinds.iter().filter(|kind| *kind == "approval.claimed").count(), 1, "{kinds:?}");
-    let strangers = (0..5).map(|_| bench.change(approval.id, Command::Claim { run: bench.ids.call() }));
+    let strangers = (0..5).map(|_| {
+        bench.change(
+            approval.id,
+            Command::Claim { run: bench.ids.call(), exact: fixtures::exact(), behind: BTreeSet::new() },
+        )
+    });
     assert!(join_all(strangers).await.iter().all(Result::is_err));
 }
 
@@ -444,7 +505,13 @@ pub(in crate::approval) async fn whoever_was_left_behind_is_found(bench: Bench) 
     let done = bench.open("deploy-bot", "done").await;
     for approval in [&runs, &done] {
         bench.approve(approval).await;
-        bench.change(approval.id, Command::Claim { run: approval.caller.unwrap() }).await.unwrap();
+        bench
+            .change(
+                approval.id,
+                Command::Claim { run: approval.caller.unwrap(), exact: fixtures::exact(), behind: BTreeSet::new() },
+            )
+            .await
+            .unwrap();
     }
     bench.leave(&gone).await;
     let (run, ending) = (done.caller.unwrap(), Ending::Completed { status: 200 });
@@ -465,9 +532,63 @@ pub(in crate::approval) async fn what_was_asked_for_is_done_though_nobody_waits(
     drop(bench.store.change(approval.id, bench.command(10, Command::Leave { call })));
     // In the order of the calls: this one comes after.
     let joined = bench.store.open(bench.opening("deploy-bot", "export")).await.unwrap();
-    assert_eq!((joined.joined, joined.approval.id), (true, approval.id));
+    assert_eq!((joined.how, joined.approval.id), (How::Joined, approval.id));
     let waiting = bench.store.unlogged().await.unwrap();
     drop(bench.store.mark_logged(waiting.iter().map(|entry| entry.seq).collect()));
     bench.change(approval.id, Command::Leave { call: joined.approval.caller.unwrap() }).await.unwrap();
     assert_eq!(bench.store.unlogged().await.unwrap().len(), 1);
+}
+
+/// Makes the call of an opening one with a body of this length that does not stand in its request.
+fn lengthen(mut opening: Opening, length: u64) -> Opening {
+    opening.request = ShownRequest { body_bytes: length, body_text: None, body_base64: None, ..opening.request };
+    opening
+}
+
+fn body_piece(id: ApprovalId, number: u64, text: &'static str, total: u64) -> BodyPiece {
+    BodyPiece { id, number, bytes: Bytes::from_static(text.as_bytes()), total, bytes_total_max: 20 }
+}
+
+pub(in crate::approval) async fn a_long_body_comes_before_its_record_and_goes_with_it(bench: Bench) {
+    let store = Arc::clone(&bench.store);
+    let opening = || lengthen(bench.opening("deploy-bot", "export"), 9);
+    // Without the body, or with a part of it, there is no record.
+    let first = opening();
+    let id = first.step.approval.id;
+    let again = Opening { step: first.step.clone(), request: first.request.clone(), ..opening() };
+    assert_eq!(store.open(first).await.unwrap_err(), ApprovalError::BodyNotStored(id));
+    store.put_body(body_piece(id, 0, "hello", 9)).await.unwrap();
+    let third = Opening { step: again.step.clone(), request: again.request.clone(), ..opening() };
+    assert_eq!(store.open(again).await.unwrap_err(), ApprovalError::BodyNotStored(id));
+    assert_eq!((store.pending().await.unwrap(), store.body_bytes(id).await.unwrap()), (0, 5));
+    store.put_body(body_piece(id, 1, " you", 9)).await.unwrap();
+    let approval = store.open(third).await.unwrap().approval;
+    assert_eq!(store.body_piece(id, 0).await.unwrap().as_deref(), Some(&b"hello"[..]));
+    assert_eq!(store.body_piece(id, 1).await.unwrap().as_deref(), Some(&b" you"[..]));
+    assert_eq!(store.body_piece(id, 2).await.unwrap(), None);
+    // It belongs to the record now.
+    store.drop_body(id).await.unwrap();
+    bench.approve(&approval).await;
+    let call = approval.caller.unwrap();
+    bench.change(id, Command::Claim { run: call, exact: fixtures::exact(), behind: BTreeSet::new() }).await.unwrap();
+    assert_eq!((bench.read(id).await.state.name(), store.body_bytes(id).await.unwrap()), ("forwarding", 9));
+    bench.change(id, Command::Finish { run: call, ending: Ending::Completed { status: 200 } }).await.unwrap();
+    assert_eq!((store.body_bytes(id).await.unwrap(), store.body_piece(id, 0).await.unwrap()), (0, None));
+    assert_eq!(store.request(id).await.unwrap().unwrap().body_bytes, 9);
+}
+
+pub(in crate::approval) async fn long_bodies_take_no_more_room_than_they_may(bench: Bench) {
+    let store = Arc::clone(&bench.store);
+    let [first, second] = [(); 2].map(|()| bench.opening("deploy-bot", "export").step.approval.id);
+    // The first piece takes the room for all.
+    store.put_body(body_piece(first, 0, "a", 15)).await.unwrap();
+    let refused = store.put_body(body_piece(second, 0, "a", 6)).await.unwrap_err();
+    assert_eq!(refused, ApprovalError::BodiesFull { bytes: 15, max: 20 });
+    assert_eq!(store.body_bytes(second).await.unwrap(), 0);
+    store.put_body(body_piece(second, 0, "a", 5)).await.unwrap();
+    store.drop_body(first).await.unwrap();
+    assert_eq!(store.body_bytes(first).await.unwrap(), 0);
+    // A piece of what is not there has no place.
+    assert!(store.put_body(body_piece(first, 1, "a", 15)).await.is_err());
+    store.put_body(body_piece(first, 0, "a", 15)).await.unwrap();
 }
