@@ -38,8 +38,8 @@ use crate::model::Refusal;
 use crate::model::RefusalCode;
 use crate::wire;
 use crate::wire::Arrival;
-use crate::wire::Form;
 use crate::wire::Head;
+use crate::wire::Profile;
 use crate::wire::WireMetrics;
 
 use super::answer::Answer;
@@ -102,20 +102,20 @@ pub(super) async fn handle(
     let (parts, body) = request.into_parts();
     let exchange = Exchange { shared: Arc::clone(&shared), core, arrival, id, received };
     let mut body = Downstream::new(body, shared.limits.body_timeout, watched);
-    let (route, form, answered) = match exchange.read(&parts) {
+    let (route, caller, answered) = match exchange.read(&parts) {
         Ok(Asked::Own { head, principal }) => {
             let approvals = shared.gate.approvals();
             let asked = own::answer(approvals, &principal, &parts.method, &head, &parts.headers, body);
-            (None, Form::Problem, Box::pin(asked).await)
+            (None, Profile::UNKNOWN, Box::pin(asked).await)
         }
         Ok(Asked::Call(asked)) => {
             let route = Arc::clone(&asked.route);
-            let form = asked.head.client.profile.form;
+            let caller = asked.head.client.profile;
             // At `debug`, so that calls do not pay for a span that nobody sees; what is logged of a
             // call at other levels carries its ids itself.
             let span = tracing::debug_span!("call", call.id = %id, principal.id = %asked.principal.id,
                 http.request.method = %parts.method, server.address = %asked.head.host, upstream = %route.facts.name);
-            let answered = match sse::wish(&parts.headers, form) {
+            let answered = match sse::wish(&parts.headers, caller.form) {
                 Some(wish) => {
                     let held = HeldFlag::default();
                     body.flag(held.clone(), wish);
@@ -124,11 +124,11 @@ pub(super) async fn handle(
                 }
                 None => exchange.answer(parts, body, asked).instrument(span).await,
             };
-            (Some(route), form, answered)
+            (Some(route), caller, answered)
         }
-        Err(refusal) => (None, wire::recognise(&parts.headers).profile.form, Err(refusal)),
+        Err(refusal) => (None, wire::recognise(&parts.headers).profile, Err(refusal)),
     };
-    let answer = answered.unwrap_or_else(|refusal| refused(form, &refusal, id, http1));
+    let answer = answered.unwrap_or_else(|refusal| refused(caller, &refusal, id, http1));
     let metrics = route.as_ref().map_or(&shared.metrics.unrouted, |route| &route.metrics);
     metrics.answered(method, answer.status(), started.elapsed());
     Ok(answer)
@@ -308,8 +308,8 @@ fn replayed(kept: &Kept) -> Result<Response<Answer>, Refusal> {
     Ok(answer)
 }
 
-fn refused(form: Form, refusal: &Refusal, id: CallId, http1: bool) -> Response<Answer> {
-    let mut answer = wire::refuse(form, refusal, Some(id)).map(|bytes: Bytes| Answer::own(bytes));
+fn refused(caller: &Profile, refusal: &Refusal, id: CallId, http1: bool) -> Response<Answer> {
+    let mut answer = wire::refuse(caller, refusal, Some(id)).map(|bytes: Bytes| Answer::own(bytes));
     if refusal.code == RefusalCode::ApprovalAccepted
         && let Some(location) = refusal.approval.and_then(|id| HeaderValue::try_from(own::location(id)).ok())
     {

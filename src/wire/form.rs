@@ -2,13 +2,13 @@
 //!
 //! SDKs look for the message where their own service puts it, and one that does not find it raises
 //! an error without a reason, or breaks on the body. Which form a caller gets stands in the table of
-//! known clients ([`super::client`]); whoever is not in it gets a problem document. The status, and
-//! with it whether an SDK tries again, is the same in all of them.
+//! known clients ([`super::client`]); whoever is not in it gets a problem document.
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
+use http::StatusCode;
 use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
@@ -17,7 +17,6 @@ use crate::model::CallId;
 use crate::model::Refusal;
 
 use super::problem::TYPE_BASE;
-use super::problem::is_retryable;
 
 /// The form of a refusal's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +54,8 @@ impl Form {
     ];
 
     /// The body that tells of `refusal`, or nothing where it is a problem document.
-    pub(super) fn body(self, refusal: &Refusal, call: Option<CallId>) -> Option<Value> {
-        let status = refusal.code.status().as_u16();
+    pub(super) fn body(self, refusal: &Refusal, status: StatusCode, call: Option<CallId>) -> Option<Value> {
+        let status = status.as_u16();
         let code = refusal.code.as_str();
         let message = message(refusal);
         Some(match self {
@@ -75,14 +74,14 @@ impl Form {
                 let error = json!({ "type": kind, "code": code, "message": message, "doc_url": doc_url(refusal) });
                 json!({ "error": with_ids(error, refusal, call) })
             }
-            Self::Kubernetes => kubernetes(refusal, &message),
+            Self::Kubernetes => kubernetes(refusal, status, &message),
             Self::GitHub => {
                 let url = doc_url(refusal);
                 let body =
                     json!({ "message": message, "documentation_url": url, "status": status.to_string(), "code": code });
                 with_ids(body, refusal, call)
             }
-            Self::Google => google(refusal, &message, call),
+            Self::Google => google(refusal, status, &message, call),
             Self::Elasticsearch => {
                 let kind = if status < 500 { "security_exception" } else { "unavailable_shards_exception" };
                 let cause = json!({ "type": kind, "reason": message });
@@ -98,10 +97,27 @@ impl Form {
         matches!(self, Self::OpenAi | Self::Anthropic)
     }
 
-    /// Adds the fields that SDKs of this kind steer by.
-    pub(super) fn add_fields(self, refusal: &Refusal, headers: &mut HeaderMap) {
+    /// The status that makes an SDK which waits as told come again for an approval that is still open.
+    ///
+    /// Those of Anthropic are steered by `x-should-retry` and keep the denial's error, should they have
+    /// no attempt left; others look at the status first, and at a 403 no further.
+    pub(super) fn come_again(self) -> StatusCode {
         match self {
-            Self::Stripe if !is_retryable(refusal.code) => {
+            Self::Anthropic => StatusCode::FORBIDDEN,
+            Self::Problem
+            | Self::OpenAi
+            | Self::Stripe
+            | Self::Kubernetes
+            | Self::GitHub
+            | Self::Google
+            | Self::Elasticsearch => StatusCode::TOO_MANY_REQUESTS,
+        }
+    }
+
+    /// Adds the fields that SDKs of this kind steer by.
+    pub(super) fn add_fields(self, retryable: bool, headers: &mut HeaderMap) {
+        match self {
+            Self::Stripe if !retryable => {
                 headers.insert(STRIPE_SHOULD_RETRY, HeaderValue::from_static("false"));
             }
             // Without it the clients take the server for another product, and say only that.
@@ -125,7 +141,7 @@ impl Form {
 /// Those of `OpenAI` want an `error` in the data, those of Anthropic the event's name and the whole
 /// object, so that all of it serves both.
 pub fn last_event(refusal: &Refusal) -> Bytes {
-    let data = Form::Anthropic.body(refusal, None).unwrap_or_default();
+    let data = Form::Anthropic.body(refusal, refusal.code.status(), None).unwrap_or_default();
     Bytes::from(format!("event: error\ndata: {data}\n\n"))
 }
 
@@ -187,8 +203,7 @@ fn anthropic_type(status: u16) -> &'static str {
 }
 
 /// The reasons are those of `k8s.io/apimachinery/pkg/apis/meta/v1`; `kubectl` prints them.
-fn kubernetes(refusal: &Refusal, message: &str) -> Value {
-    let status = refusal.code.status().as_u16();
+fn kubernetes(refusal: &Refusal, status: u16, message: &str) -> Value {
     let reason = match status {
         400 | 421 => "BadRequest",
         401 => "Unauthorized",
@@ -214,8 +229,7 @@ fn kubernetes(refusal: &Refusal, message: &str) -> Value {
 }
 
 /// The names are those of `google.rpc.Code`, the details those of `google.rpc.ErrorInfo`.
-fn google(refusal: &Refusal, message: &str, call: Option<CallId>) -> Value {
-    let status = refusal.code.status().as_u16();
+fn google(refusal: &Refusal, status: u16, message: &str, call: Option<CallId>) -> Value {
     let (name, reason) = match status {
         401 => ("UNAUTHENTICATED", "authError"),
         403 => ("PERMISSION_DENIED", "forbidden"),

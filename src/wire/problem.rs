@@ -18,19 +18,23 @@ use crate::model::CallId;
 use crate::model::Refusal;
 use crate::model::RefusalCode;
 
+use super::client::Profile;
 use super::form::Form;
 
-/// The answer that tells a caller of `refusal` in `form`.
+/// The answer that tells `caller` of `refusal`.
 ///
-/// A 403 never carries `Retry-After`, because there are SDKs that repeat a DELETE when told so.
-pub fn refuse(form: Form, refusal: &Refusal, call: Option<CallId>) -> Response<Bytes> {
-    let status = refusal.code.status();
-    let retryable = is_retryable(refusal.code);
+/// A 403 never carries `Retry-After`, because there are SDKs that repeat a DELETE when told so. What
+/// is still pending is a 403 as well, except to callers that are known to wait as they are told: those
+/// go on waiting by coming again.
+pub fn refuse(caller: &Profile, refusal: &Refusal, call: Option<CallId>) -> Response<Bytes> {
+    let waits = caller.waits_as_told && refusal.code == RefusalCode::ApprovalPending && refusal.retry_after.is_some();
+    let status = if waits { caller.form.come_again() } else { refusal.code.status() };
+    let retryable = waits || is_retryable(refusal.code);
     // Whoever asked not to wait asked for our own words; it is no error.
-    let form = if status.is_success() { Form::Problem } else { form };
-    let (media, body) = match form.body(refusal, call) {
+    let form = if status.is_success() { Form::Problem } else { caller.form };
+    let (media, body) = match form.body(refusal, status, call) {
         Some(body) => ("application/json", body.to_string().into_bytes()),
-        None => ("application/problem+json", document(refusal, call)),
+        None => ("application/problem+json", document(refusal, status, retryable, call)),
     };
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
@@ -45,10 +49,10 @@ pub fn refuse(form: Form, refusal: &Refusal, call: Option<CallId>) -> Response<B
         // What would have been taken (RFC 9110 §15.5.16).
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate, br, zstd"));
     }
-    if !retryable {
-        headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
+    if waits || !retryable {
+        headers.insert(X_SHOULD_RETRY, HeaderValue::from_static(if waits { "true" } else { "false" }));
     }
-    if let Some(wait) = refusal.retry_after.filter(|_| status != StatusCode::FORBIDDEN) {
+    if let Some(wait) = refusal.retry_after.filter(|_| waits || status != StatusCode::FORBIDDEN) {
         // Whole seconds are all that the field has; rounded up, and never none.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
@@ -59,21 +63,21 @@ pub fn refuse(form: Form, refusal: &Refusal, call: Option<CallId>) -> Response<B
     if let Some(state) = approval_status(refusal.code) {
         headers.insert(APPROVAL_STATUS, HeaderValue::from_static(state));
     }
-    form.add_fields(refusal, headers);
+    form.add_fields(retryable, headers);
     response
 }
 
-fn document(refusal: &Refusal, call: Option<CallId>) -> Vec<u8> {
+fn document(refusal: &Refusal, status: StatusCode, retryable: bool, call: Option<CallId>) -> Vec<u8> {
     let document = Document {
         kind: format!("{TYPE_BASE}{}", refusal.code.as_str()),
         title: refusal.code.title(),
-        status: refusal.code.status().as_u16(),
+        status: status.as_u16(),
         detail: &refusal.detail,
         code: refusal.code.as_str(),
         approval_id: refusal.approval.map(|id| id.to_string()),
         decision_id: refusal.decision.map(|id| id.to_string()),
         call_id: call.map(|id| id.to_string()),
-        retryable: is_retryable(refusal.code),
+        retryable,
     };
     serde_json::to_vec(&document).expect("strings, numbers and booleans are always JSON")
 }
@@ -97,7 +101,7 @@ struct Document<'a> {
 
 /// True where the same request may well succeed later and cannot have run already. Sending again
 /// to join an open approval is no retry in this sense: the detail says how to do it.
-pub(super) fn is_retryable(code: RefusalCode) -> bool {
+fn is_retryable(code: RefusalCode) -> bool {
     match code {
         RefusalCode::BodyTimeout
         | RefusalCode::TooManyPending

@@ -23,7 +23,7 @@ https.request = (...all) => (attempts++, send.request(...all));
 class Refused extends Error {
   constructor(status, body) {
     super(`${status}: ${body}`);
-    this.code = JSON.parse(body).code;
+    this.error = JSON.parse(body);
   }
 }
 
@@ -112,6 +112,8 @@ try {
   const answer = await clients[client]();
   say({ answer, attempts });
 } catch (error) {
-  const code = typeof error.code === "string" && !error.code.startsWith("E") ? error.code : null;
-  say({ error: { type: error.type?.startsWith?.("Stripe") ? error.type : error.constructor.name, code, text: error.message }, attempts });
+  const type = error.type?.startsWith?.("Stripe") ? error.type : error.constructor.name;
+  // What the error has of the answer's body beside the message, where its SDK keeps that.
+  const told = error.raw ?? error.error?.error ?? error.error;
+  say({ error: { type, code: told?.code ?? null, approval: told?.approval_id ?? null, text: error.message }, attempts });
 }

@@ -1,7 +1,7 @@
 """One call with one Python client, curl or kubectl: `client.py CLIENT BASE`.
 
 Prints one JSON object a line: {"opened": true} once a stream has begun, and at the end {"answer": text} or
-{"error": {"type", "code", "text"}}, each with the number of attempts as the client itself made them.
+{"error": {"type", "code", "approval", "text"}}, each with the number of attempts as the client itself made them.
 
 CA and KEY are what the agent has. TIMEOUT is how long an attempt may take, in seconds: as long as it likes if unset.
 RETRIES=0 turns retries off; else they are the client's own, and whoever uses a client without any tries three times
@@ -29,7 +29,7 @@ class Refused(Exception):
 
     def __init__(self, status, body):
         super().__init__(f"{status}: {body}")
-        self.code = json.loads(body).get("code") if body.startswith("{") else None
+        self.body = json.loads(body) if body.startswith("{") else {}
 
 
 def say(**line):
@@ -218,7 +218,6 @@ class Failed(Exception):
     def __init__(self, name, text):
         super().__init__(text)
         self.name = name
-        self.code = None
 
 
 class GaveUp(Failed):
@@ -276,8 +275,10 @@ def run_kubectl(command, environment, held):
             attempt()
     if done.returncode == 0:
         return done.stdout
-    said = [line for line in done.stderr.splitlines() if not re.match(r"^[IWF]\d{4} ", line)]
-    text = "\n".join(said)[-2000:]
+    # Older ones log their error, and where they were in the program, once they log requests.
+    text, _, _ = re.sub(r"^[IWE]\d{4} .*\n|^F\d{4} .*?\] ", "", done.stderr, flags=re.MULTILINE).partition("\ngoroutine ")
+    if "Error from server" in text:
+        text = text[text.index("Error from server"):]
     if re.search("Client.Timeout|deadline exceeded|request canceled|context deadline", text):
         raise GaveUp("time-out", text)
     reason = re.search(r"Error from server \((\w+)\)", text)
@@ -305,6 +306,12 @@ CLIENTS = {
 }
 
 
+def told_by(error):
+    """What the error has of the answer's body beside the message, where its SDK keeps that."""
+    body = next((getattr(error, name) for name in ("json_body", "data", "body") if getattr(error, name, None)), {})
+    return body.get("error", body) if isinstance(body, dict) else {}
+
+
 def main():
     client, base = sys.argv[1:]
     try:
@@ -312,8 +319,8 @@ def main():
     # Whatever a client raises is what the agent sees of a refusal, and what is looked at.
     except Exception as error:  # noqa: BLE001
         kind = getattr(error, "name", None) if isinstance(error, Failed) else type(error).__name__
-        code = getattr(error, "code", None)
-        say(error={"type": kind, "code": code if isinstance(code, str) else None, "text": str(error)},
+        told = told_by(error)
+        say(error={"type": kind, "code": told.get("code"), "approval": told.get("approval_id"), "text": str(error)},
             attempts=attempts)
     else:
         say(answer=answer, attempts=attempts)

@@ -32,5 +32,6 @@ hold contains {
 	"hold_for": "1s",
 } if {
 	not free
-	contains(input.request.path, ".pending")
+	some case in [".pending", ".comes-again"]
+	contains(input.request.path, case)
 }

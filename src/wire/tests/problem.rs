@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Response;
 use insta::assert_snapshot;
 
 use super::*;
@@ -11,6 +13,10 @@ use crate::model::IdSource;
 use crate::model::Refusal;
 use crate::model::RefusalCode;
 use crate::model::Timestamp;
+
+fn refuse(form: Form, refusal: &Refusal, call: Option<CallId>) -> Response<Bytes> {
+    super::refuse(&Profile { form, ..*Profile::UNKNOWN }, refusal, call)
+}
 
 fn shown(refusal: &Refusal, call: Option<CallId>) -> String {
     let response = refuse(Form::Problem, refusal, call);
@@ -66,6 +72,33 @@ fn no_403_makes_an_sdk_try_again() {
             let told = response.headers().get("stripe-should-retry");
             assert_eq!(told, response.headers().get("x-should-retry"), "{code:?}");
         }
+    }
+}
+
+#[test]
+fn what_is_pending_makes_only_those_come_again_who_wait_as_they_are_told() {
+    let pending = Refusal::new(RefusalCode::ApprovalPending, "nobody has decided yet.");
+    let told = pending.clone().retry_after(Duration::from_secs(1));
+    for profile in Profile::all().chain([Profile::UNKNOWN]) {
+        let name = profile.name;
+        let response = super::refuse(profile, &told, None);
+        let status = if profile.waits_as_told && profile.form != Form::Anthropic { 429 } else { 403 };
+        assert_eq!(response.status(), status, "{name}");
+        assert_eq!(
+            response.headers()["x-should-retry"],
+            if profile.waits_as_told { "true" } else { "false" },
+            "{name}"
+        );
+        assert_eq!(response.headers().get("retry-after").is_some(), profile.waits_as_told, "{name}");
+        assert_eq!(response.headers()["approval-status"], "pending", "{name}");
+        // An attempt that another one has taken the place of.
+        let response = super::refuse(profile, &pending, None);
+        assert_eq!(response.status(), 403, "{name}");
+        assert_eq!(response.headers()["x-should-retry"], "false", "{name}");
+        // And whoever was denied.
+        let denied = Refusal::new(RefusalCode::ApprovalDenied, "no").retry_after(Duration::from_secs(1));
+        let response = super::refuse(profile, &denied, None);
+        assert_eq!((response.status().as_u16(), response.headers().get("retry-after")), (403, None), "{name}");
     }
 }
 
