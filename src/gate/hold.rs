@@ -118,7 +118,9 @@ impl Gate {
             }
             HoldVerdict::Settled(approval) => (approval.state.name(), refuse::settled(&approval)),
             HoldVerdict::Asked(approval) => ("asked", refuse::asked(&approval)),
-            HoldVerdict::StillPending => ("still-pending", refuse::still_pending(id)),
+            // A later attempt waits in its place. Told to come again, the two would take turns.
+            HoldVerdict::StillPending if hold.is_over() => ("still-pending", refuse::still_pending(id)),
+            HoldVerdict::StillPending => ("still-pending", refuse::come_again(id)),
             HoldVerdict::Draining => ("draining", refuse::draining(id)),
         };
         waiting.over(outcome);

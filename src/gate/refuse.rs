@@ -135,9 +135,14 @@ pub(super) fn still_pending(id: ApprovalId) -> Refusal {
     Refusal::new(RefusalCode::ApprovalPending, detail).about(id)
 }
 
+/// As [`still_pending`], and a client that does what `Retry-After` says may do so by itself.
+pub(super) fn come_again(id: ApprovalId) -> Refusal {
+    still_pending(id).retry_after(AT_ONCE)
+}
+
 pub(super) fn draining(id: ApprovalId) -> Refusal {
     let detail = format!("this server is about to stop. Send the same call again to go on waiting for {id}.");
-    Refusal::new(RefusalCode::Draining, detail).about(id).retry_after(Duration::from_secs(1))
+    Refusal::new(RefusalCode::Draining, detail).about(id).retry_after(AT_ONCE)
 }
 
 pub(super) fn not_held(error: &ApprovalError) -> Refusal {
@@ -196,5 +201,7 @@ pub(super) fn overloaded(what: &str) -> Refusal {
 
 /// Some are decided by then.
 const RETRY_WHEN_DECIDED: Duration = Duration::from_secs(30);
+/// As soon as the field can say.
+const AT_ONCE: Duration = Duration::from_secs(1);
 const RETRY_SOON: Duration = Duration::from_secs(5);
 const RETRY_LATER: Duration = Duration::from_secs(60);

@@ -40,6 +40,7 @@ use crate::model::RefusalCode;
 use crate::wire;
 use crate::wire::Arrival;
 use crate::wire::Head;
+use crate::wire::Profile;
 use crate::wire::WireMetrics;
 
 use super::answer::Answer;
@@ -104,10 +105,10 @@ pub(super) fn handle(
     let exchange = Exchange { shared, core, arrival, id, received };
     let asked = exchange.ask(request, watched);
     async move {
-        let (route, answered) = match asked {
-            Ok(Asked::Own(answer)) => (None, answer.await),
+        let (route, profile, answered) = match asked {
+            Ok(Asked::Own(answer)) => (None, Profile::UNKNOWN, answer.await),
             Ok(Asked::Call(asked)) => {
-                let (route, span) = (Arc::clone(&asked.route), asked.span.clone());
+                let (route, profile, span) = (Arc::clone(&asked.route), asked.profile, asked.span.clone());
                 let answered = if let Some(held) = asked.stream.clone() {
                     let exchange = exchange.clone();
                     let pending = Box::pin(async move { exchange.answer(asked).await }.instrument(span));
@@ -115,11 +116,11 @@ pub(super) fn handle(
                 } else {
                     exchange.answer(asked).instrument(span).await
                 };
-                (Some(route), answered)
+                (Some(route), profile, answered)
             }
-            Err(refusal) => (None, Err(refusal)),
+            Err((profile, refusal)) => (None, profile, Err(refusal)),
         };
-        let answer = answered.unwrap_or_else(|refusal| refused(&refusal, id, http1));
+        let answer = answered.unwrap_or_else(|refusal| refused(profile, &refusal, id, http1));
         let metrics = route.as_ref().map_or(&exchange.shared.metrics.unrouted, |route| &route.metrics);
         metrics.answered(method, answer.status(), started.elapsed());
         Ok(answer)
@@ -140,10 +141,15 @@ struct AskedCall {
     body: Downstream,
     upgrade: Option<OnUpgrade>,
     route: Arc<Route>,
+    /// What is known of its SDK, which says how refusals look.
+    profile: &'static Profile,
     span: tracing::Span,
     /// Says whether the call is being held, where the agent wants an event stream.
     stream: Option<HeldFlag>,
 }
+
+/// The route of a call, and its path there.
+type Way = (Arc<Route>, String);
 
 #[derive(Clone)]
 struct Exchange {
@@ -155,12 +161,39 @@ struct Exchange {
 }
 
 impl Exchange {
-    /// Reads the head, asks who calls, and finds the way. Nobody learns which routes there are
-    /// before they have said who they are.
-    fn ask(&self, request: Request<Incoming>, watched: HeldFlag) -> Result<Asked, Refusal> {
+    /// Reads the head, asks who calls, and finds the way. A refusal comes with the profile of the
+    /// SDK that will read it.
+    fn ask(&self, request: Request<Incoming>, watched: HeldFlag) -> Result<Asked, (&'static Profile, Refusal)> {
         let (mut parts, body) = request.into_parts();
         let mut body = Downstream::new(body, self.shared.limits.body_timeout, watched);
-        let head = wire::read_head(&parts, &self.arrival).map_err(|error| {
+        let (head, principal, way) =
+            self.read(&parts).map_err(|refusal| (wire::recognise(&parts.headers).profile, refusal))?;
+        let Some((route, path)) = way else {
+            let gate = Arc::clone(&self.shared.gate);
+            return Ok(Asked::Own(Box::pin(async move {
+                own::answer(gate.approvals(), &principal, &parts.method, &head, &parts.headers, body).await
+            })));
+        };
+        // At `debug`, so that calls do not pay for a span that nobody sees; what is logged of a call at
+        // other levels carries its ids itself.
+        let span = tracing::debug_span!("call", call.id = %self.id, principal.id = %principal.id,
+            http.request.method = %parts.method, server.address = %head.host, upstream = %route.facts.name);
+        let upgrade = parts.extensions.remove::<OnUpgrade>();
+        let profile = head.client.profile;
+        let stream = sse::wish(&parts.headers, profile.form).map(|wish| {
+            let held = HeldFlag::default();
+            body.flag(held.clone(), wish);
+            held
+        });
+        let caller = Arc::clone(&principal);
+        let call = Box::new(self.call(parts, head, principal, &route, path));
+        Ok(Asked::Call(Box::new(AskedCall { call, caller, body, upgrade, route, profile, span, stream })))
+    }
+
+    /// Head, caller and way; no way for the agent's own endpoints. Nobody learns which routes there
+    /// are before they have said who they are.
+    fn read(&self, parts: &request::Parts) -> Result<(Head, Arc<Principal>, Option<Way>), Refusal> {
+        let head = wire::read_head(parts, &self.arrival).map_err(|error| {
             self.shared.wire_metrics.refused(&error);
             error.refusal()
         })?;
@@ -170,28 +203,14 @@ impl Exchange {
             error.refusal()
         })?;
         if head.path.starts_with(own::PREFIX) {
-            let gate = Arc::clone(&self.shared.gate);
-            return Ok(Asked::Own(Box::pin(async move {
-                own::answer(gate.approvals(), &principal, &parts.method, &head, &parts.headers, body).await
-            })));
+            return Ok((head, principal, None));
         }
         let (route, path) = snapshot.routes.find(&head.host, &head.path).ok_or_else(|| {
             let detail = format!("no upstream is configured for the host `{}` and the path `{}`", head.host, head.path);
             Refusal::new(RefusalCode::NoRoute, detail)
         })?;
-        let (route, path) = (Arc::clone(route), path.to_owned());
-        // At `debug`, so that calls do not pay for a span that nobody sees; what is logged of a call at
-        // other levels carries its ids itself.
-        let span = tracing::debug_span!("call", call.id = %self.id, principal.id = %principal.id,
-            http.request.method = %parts.method, server.address = %head.host, upstream = %route.facts.name);
-        let upgrade = parts.extensions.remove::<OnUpgrade>();
-        let stream = sse::is_wanted(&parts.headers).then(HeldFlag::default);
-        if let Some(held) = &stream {
-            body.flag(held.clone());
-        }
-        let caller = Arc::clone(&principal);
-        let call = Box::new(self.call(parts, head, principal, &route, path));
-        Ok(Asked::Call(Box::new(AskedCall { call, caller, body, upgrade, route, span, stream })))
+        let way = (Arc::clone(route), path.to_owned());
+        Ok((head, principal, Some(way)))
     }
 
     async fn answer(&self, mut asked: Box<AskedCall>) -> Result<Response<Answer>, Refusal> {
@@ -326,8 +345,8 @@ fn replayed(kept: &Kept) -> Result<Response<Answer>, Refusal> {
     Ok(answer)
 }
 
-fn refused(refusal: &Refusal, id: CallId, http1: bool) -> Response<Answer> {
-    let mut answer = wire::problem(refusal, Some(id)).map(|bytes: Bytes| Answer::own(bytes));
+fn refused(caller: &Profile, refusal: &Refusal, id: CallId, http1: bool) -> Response<Answer> {
+    let mut answer = wire::refuse(caller, refusal, Some(id)).map(|bytes: Bytes| Answer::own(bytes));
     if refusal.code == RefusalCode::ApprovalAccepted
         && let Some(location) = refusal.approval.and_then(|id| HeaderValue::try_from(own::location(id)).ok())
     {

@@ -32,13 +32,14 @@ use crate::wire;
 use super::readback::Damage;
 use super::readback::KeptPayload;
 use super::sse::HeldFlag;
+use super::sse::Wish;
 
 /// The body as it comes from the agent, until somebody reads it or it is sent on.
 #[derive(Debug)]
 pub(super) struct Downstream {
     incoming: Option<Incoming>,
     pause_max: Duration,
-    held: Option<HeldFlag>,
+    held: Option<(HeldFlag, Wish)>,
     /// Whether the connection is to be watched.
     watched: HeldFlag,
 }
@@ -50,9 +51,9 @@ impl Downstream {
         Self { incoming, pause_max, held: None, watched }
     }
 
-    /// From now on `flag` says whether the call is being held.
-    pub(super) fn flag(&mut self, flag: HeldFlag) {
-        self.held = Some(flag);
+    /// From now on `flag` says whether the call is being held, if its caller wishes to hear events.
+    pub(super) fn flag(&mut self, flag: HeldFlag, wish: Wish) {
+        self.held = Some((flag, wish));
     }
 
     /// What is left of it, for the upstream.
@@ -108,7 +109,13 @@ impl Downstream {
         }
         wire::keep_safe_trailers(&mut trailers);
         match spooled {
-            None => Ok(Body::Read { bytes: memory.join(), trailers }),
+            None => {
+                let bytes = memory.join();
+                if let Some((_, wish)) = &mut self.held {
+                    wish.learn(&bytes);
+                }
+                Ok(Body::Read { bytes, trailers })
+            }
             Some(writer) => {
                 let body = writer.finish().await.map_err(|error| error.refusal())?;
                 Ok(Body::Kept { body: Arc::new(body), trailers })
@@ -150,8 +157,8 @@ impl BodySource for Downstream {
         if held {
             self.watched.set(true);
         }
-        if let Some(flag) = &self.held {
-            flag.set(held);
+        if let Some((flag, wish)) = &self.held {
+            flag.set(held && *wish == Wish::Events);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Held calls whose answer is an event stream: the one case in which a held caller hears something.
 //!
-//! A client that asked for server-sent events ignores comment lines (HTML Living Standard §9.2.6),
+//! A client that asked for server-sent events, in `Accept` or in its body, ignores comment lines (HTML Living Standard §9.2.6),
 //! and its SDK takes them as signs of life. So after [`SILENCE`] the answer begins with status 200
 //! and comments, and goes on with the upstream's own events, or with one `error` event. Earlier
 //! than that the caller can still get a real 403, which SDKs turn into a typed error.
@@ -24,6 +24,9 @@ use http_body::Frame;
 use tokio::time::Interval;
 
 use crate::model::Refusal;
+use crate::model::RefusalCode;
+use crate::wire;
+use crate::wire::Form;
 
 use super::answer::Answer;
 use super::answer::AnswerError;
@@ -46,12 +49,47 @@ impl HeldFlag {
 }
 
 /// Whether the client asked for an event stream.
-pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
-    let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepts.flat_map(|value| value.split(',')).any(|part| {
-        let media = part.split(';').next().unwrap_or_default();
-        media.trim().eq_ignore_ascii_case("text/event-stream")
-    })
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// It did.
+    Events,
+    /// Its body says so, or not.
+    InBody,
+    /// It did not.
+    Nothing,
+}
+
+impl Wish {
+    /// Looks into the body, once it is there.
+    pub(super) fn learn(&mut self, body: &[u8]) {
+        /// Of all members only this one; where it stands twice, nobody knows which one holds.
+        #[derive(serde::Deserialize)]
+        struct Asked {
+            #[serde(default)]
+            stream: bool,
+        }
+        if *self == Self::InBody {
+            let wanted = serde_json::from_slice(body).is_ok_and(|Asked { stream }| stream);
+            *self = if wanted { Self::Events } else { Self::Nothing };
+        }
+    }
+}
+
+/// What the head says about that; `None` if the answer can be no event stream.
+///
+/// The SDKs of two large APIs ask for one in their bodies, and for JSON in `Accept`.
+pub(super) fn wish(headers: &HeaderMap, form: Form) -> Option<Wish> {
+    let names = |name, media: &str| {
+        let values = headers.get_all(name).iter().filter_map(|value: &HeaderValue| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|part| {
+            let named = part.split(';').next().unwrap_or_default();
+            named.trim().eq_ignore_ascii_case(media)
+        })
+    };
+    if names(header::ACCEPT, "text/event-stream") {
+        return Some(Wish::Events);
+    }
+    (form.streams_by_body() && names(header::CONTENT_TYPE, "application/json")).then_some(Wish::InBody)
 }
 
 /// Waits for `pending` in silence; if the call is held for longer than [`SILENCE`], answers with a
@@ -105,15 +143,15 @@ impl Events {
                     }
                     Poll::Ready(Ok(response)) => {
                         let status = response.status().as_u16();
-                        *self = Self::Over;
                         let detail = format!("the call was approved and has run; the upstream answered {status}");
-                        return Poll::Ready(Some(Ok(error_event("upstream-status", &detail, None))));
+                        let event = wire::last_event(&Refusal::new(RefusalCode::AlreadyRun, detail));
+                        *self = Self::Over;
+                        return Poll::Ready(Some(Ok(Frame::data(event))));
                     }
                     Poll::Ready(Err(refusal)) => {
+                        let event = wire::last_event(&refusal);
                         *self = Self::Over;
-                        let approval = refusal.approval.map(|id| id.to_string());
-                        let event = error_event(refusal.code.as_str(), &refusal.detail, approval.as_deref());
-                        return Poll::Ready(Some(Ok(event)));
+                        return Poll::Ready(Some(Ok(Frame::data(event))));
                     }
                     Poll::Pending => {
                         std::task::ready!(every.poll_tick(context));
@@ -132,15 +170,6 @@ fn is_event_stream(response: &Response<Answer>) -> bool {
     response.status().is_success() && media.starts_with("text/event-stream")
 }
 
-/// In the form that the OpenAI and Anthropic SDKs raise as an API error.
-fn error_event(code: &str, detail: &str, approval: Option<&str>) -> Frame<Bytes> {
-    let error = serde_json::json!({
-        "type": "error",
-        "error": { "type": "permission_error", "code": code, "message": detail, "approval_id": approval },
-    });
-    Frame::data(Bytes::from(format!("event: error\ndata: {error}\n\n")))
-}
-
 /// How long the caller hears nothing, because a real refusal may still come.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -152,7 +181,6 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::model::RefusalCode;
 
     fn refused_after(seconds: u64) -> (Pending, HeldFlag) {
         let held = HeldFlag::default();
@@ -182,6 +210,33 @@ mod tests {
             text.ends_with("\n\n") && text.contains("event: error\ndata: {") && text.contains("too broad"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn an_event_stream_is_wished_for_in_accept_or_in_the_body_of_an_sdk_that_says_it_there() {
+        let wished = |form, (name, value), body: &str| {
+            let fields = [(http::HeaderName::from_static(name), HeaderValue::from_static(value))];
+            let mut wish = wish(&fields.into_iter().collect(), form)?;
+            wish.learn(body.as_bytes());
+            Some(wish)
+        };
+        let json = ("content-type", "application/json; charset=utf-8");
+        let events = ("accept", "application/json, Text/Event-Stream;q=0.9");
+        let parts = ("content-type", "multipart/form-data; boundary=x");
+        for (form, field, body, expected) in [
+            (Form::Problem, events, "", Some(Wish::Events)),
+            (Form::Problem, json, r#"{"stream":true}"#, None),
+            (Form::OpenAi, json, r#"{"stream":true,"messages":[]}"#, Some(Wish::Events)),
+            (Form::Anthropic, json, r#"{"stream":true}"#, Some(Wish::Events)),
+            (Form::OpenAi, json, r#"{"stream":false}"#, Some(Wish::Nothing)),
+            (Form::OpenAi, json, r#"{"options":{"stream":true}}"#, Some(Wish::Nothing)),
+            (Form::OpenAi, json, r#"{"stream":true,"stream":true}"#, Some(Wish::Nothing)),
+            (Form::OpenAi, json, r#"{"stream":"yes"}"#, Some(Wish::Nothing)),
+            (Form::OpenAi, json, "not JSON", Some(Wish::Nothing)),
+            (Form::OpenAi, parts, "", None),
+        ] {
+            assert_eq!(wished(form, field, body), expected, "{form:?} {body}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 //!
 //! Reads a head so that no two servers could understand it differently, and refuses it otherwise:
 //! nothing is ever repaired. Says which fields end here, writes `Forwarded`, and words refusals as
-//! problem documents. Does not own sockets (`proxy`) or the agent's credential (`identity`).
+//! the caller's SDK wants them. Does not own sockets (`proxy`) or the agent's credential (`identity`).
 //! Pure: no IO, no clock. Start at [`read_head`].
 
 #![warn(clippy::indexing_slicing)]
@@ -12,6 +12,7 @@ mod client;
 mod coding;
 mod error;
 mod fields;
+mod form;
 mod forwarded;
 mod head;
 mod metrics;
@@ -35,6 +36,8 @@ pub use fields::drop_respond_async;
 pub use fields::keep_end_to_end;
 pub use fields::keep_end_to_end_response;
 pub use fields::keep_safe_trailers;
+pub use form::Form;
+pub use form::last_event;
 pub use forwarded::write_forwarded;
 pub use head::Arrival;
 pub use head::Head;
@@ -43,7 +46,7 @@ pub use metrics::WireMetrics;
 pub use note::NOTE_BYTES_MAX;
 pub use path::PathFault;
 pub use path::check as check_path;
-pub use problem::problem;
+pub use problem::refuse;
 pub use query::QueryFault;
 pub use upgrade::write_websocket_upgrade;
 

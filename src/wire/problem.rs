@@ -1,4 +1,5 @@
-//! Refusals as problem documents (RFC 9457).
+//! Refusals as answers: a status, the fields that SDKs steer by, and a body in the form that the
+//! caller understands, which is a problem document (RFC 9457) unless its SDK wants another.
 
 use bytes::Bytes;
 use http::HeaderName;
@@ -17,13 +18,56 @@ use crate::model::CallId;
 use crate::model::Refusal;
 use crate::model::RefusalCode;
 
-/// The answer that tells a caller of `refusal`: `application/problem+json`, and the fields that
-/// SDKs steer by.
+use super::client::Profile;
+use super::form::Form;
+
+/// The answer that tells `caller` of `refusal`.
 ///
-/// A 403 never carries `Retry-After`, because there are SDKs that repeat a DELETE when told so.
-pub fn problem(refusal: &Refusal, call: Option<CallId>) -> Response<Bytes> {
-    let status = refusal.code.status();
-    let retryable = is_retryable(refusal.code);
+/// A 403 never carries `Retry-After`, because there are SDKs that repeat a DELETE when told so. What
+/// is still pending is a 403 as well, except to callers that are known to wait as they are told: those
+/// go on waiting by coming again.
+pub fn refuse(caller: &Profile, refusal: &Refusal, call: Option<CallId>) -> Response<Bytes> {
+    let waits = caller.waits_as_told && refusal.code == RefusalCode::ApprovalPending && refusal.retry_after.is_some();
+    let status = if waits { caller.form.come_again() } else { refusal.code.status() };
+    let retryable = waits || is_retryable(refusal.code);
+    // Whoever asked not to wait asked for our own words; it is no error.
+    let form = if status.is_success() { Form::Problem } else { caller.form };
+    let (media, body) = match form.body(refusal, status, call) {
+        Some(body) => ("application/json", body.to_string().into_bytes()),
+        None => ("application/problem+json", document(refusal, status, retryable, call)),
+    };
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"holdpoint\""));
+    }
+    if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        // What would have been taken (RFC 9110 §15.5.16).
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate, br, zstd"));
+    }
+    if waits || !retryable {
+        headers.insert(X_SHOULD_RETRY, HeaderValue::from_static(if waits { "true" } else { "false" }));
+    }
+    if let Some(wait) = refusal.retry_after.filter(|_| waits || status != StatusCode::FORBIDDEN) {
+        // Whole seconds are all that the field has; rounded up, and never none.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    if let Some(id) = refusal.approval.and_then(|id| HeaderValue::try_from(id.to_string()).ok()) {
+        headers.insert(APPROVAL_ID, id);
+    }
+    if let Some(state) = approval_status(refusal.code) {
+        headers.insert(APPROVAL_STATUS, HeaderValue::from_static(state));
+    }
+    form.add_fields(retryable, headers);
+    response
+}
+
+fn document(refusal: &Refusal, status: StatusCode, retryable: bool, call: Option<CallId>) -> Vec<u8> {
     let document = Document {
         kind: format!("{TYPE_BASE}{}", refusal.code.as_str()),
         title: refusal.code.title(),
@@ -35,35 +79,7 @@ pub fn problem(refusal: &Refusal, call: Option<CallId>) -> Response<Bytes> {
         call_id: call.map(|id| id.to_string()),
         retryable,
     };
-    let body = serde_json::to_vec(&document).expect("strings, numbers and booleans are always JSON");
-    let mut response = Response::new(Bytes::from(body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if status == StatusCode::UNAUTHORIZED {
-        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"holdpoint\""));
-    }
-    if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-        // What would have been taken (RFC 9110 §15.5.16).
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate, br, zstd"));
-    }
-    if !retryable {
-        headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
-    }
-    if let Some(wait) = refusal.retry_after.filter(|_| status != StatusCode::FORBIDDEN) {
-        // Whole seconds are all that the field has; rounded up, and never none.
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
-    }
-    if let Some(id) = document.approval_id.and_then(|id| HeaderValue::try_from(id).ok()) {
-        headers.insert(APPROVAL_ID, id);
-    }
-    if let Some(state) = approval_status(refusal.code) {
-        headers.insert(APPROVAL_STATUS, HeaderValue::from_static(state));
-    }
-    response
+    serde_json::to_vec(&document).expect("strings, numbers and booleans are always JSON")
 }
 
 #[derive(Serialize)]
@@ -135,7 +151,8 @@ fn approval_status(code: RefusalCode) -> Option<&'static str> {
     }
 }
 
-const TYPE_BASE: &str = "https://holdpoint.dev/problems/";
+/// What the `type` of a problem begins with.
+pub(super) const TYPE_BASE: &str = "https://holdpoint.dev/problems/";
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const APPROVAL_ID: HeaderName = HeaderName::from_static("approval-id");
 const APPROVAL_STATUS: HeaderName = HeaderName::from_static("approval-status");

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs what the real-client tests need and is not there yet: curl, Python with its clients, Node.
+# Installs what the real-client tests need and is not there yet: curl, kubectl, Python with its clients, Node.
 # Says what it installs. Run by `make test`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 missing=()
 command -v curl >/dev/null || missing+=(curl)
+command -v kubectl >/dev/null || missing+=(kubernetes-client)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
 command -v python3 >/dev/null || missing+=(python3)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
+use super::super::form::Form;
 use super::agent::Agent;
 
 /// How SDKs of one kind behave with their default settings.
@@ -22,6 +23,8 @@ pub struct Profile {
     pub attempts: Option<u32>,
     /// Whether they really come back when told to by `Retry-After`, for as long as they are told.
     pub waits_as_told: bool,
+    /// In which form they understand a refusal.
+    pub form: Form,
     /// Where this is known from.
     pub source: &'static str,
 }
@@ -34,6 +37,7 @@ impl Profile {
         transport_timeout: None,
         attempts: None,
         waits_as_told: false,
+        form: Form::Problem,
         source: "not recognised",
     };
 
@@ -93,7 +97,15 @@ const fn row(
     let attempts = if attempts == 0 { None } else { Some(attempts) };
     Row {
         signs,
-        profile: Profile { name, read_timeout, transport_timeout: None, attempts, waits_as_told: false, source },
+        profile: Profile {
+            name,
+            read_timeout,
+            transport_timeout: None,
+            attempts,
+            waits_as_told: false,
+            form: Form::Problem,
+            source,
+        },
     }
 }
 
@@ -101,6 +113,12 @@ impl Row {
     /// Comes back when told to.
     const fn waits_as_told(mut self) -> Self {
         self.profile.waits_as_told = true;
+        self
+    }
+
+    /// Reads refusals in a form of its own.
+    const fn refused_as(mut self, form: Form) -> Self {
+        self.profile.form = form;
         self
     }
 
@@ -126,30 +144,40 @@ static ROWS: &[Row] = &[
     row("aws-sdk-js",         &[AWS_JS],                                            0,  3, "measured: aws-sdk-js 3.1169 IAM still waits at 400 s; 3 attempts on a reset")
         .waits_as_told(),
     row("aws-sdk-rust",       &[Product(&["aws-sdk-rust"])],                        0,  3, "measured: aws-sdk-iam 1.133 has a connect time-out only; 3 attempts on a reset"),
-    row("gcs-python",         &[Product(&["gcloud-python"])],                      60,  2, "measured: google-cloud-storage 3.17.1, silent server: 0, 61 s, error at 121 s"),
-    row("gcs-js",             &[ProductPrefix("gcloud-node")],                      0,  4, "measured: @google-cloud/storage 7.22, none observed; 4 attempts on a reset"),
+    row("gcs-python",         &[Product(&["gcloud-python"])],                      60,  2, "measured: google-cloud-storage 3.17.1, silent server: 0, 61 s, error at 121 s")
+        .refused_as(Form::Google),
+    row("gcs-js",             &[ProductPrefix("gcloud-node")],                      0,  4, "measured: @google-cloud/storage 7.22, none observed; 4 attempts on a reset")
+        .refused_as(Form::Google),
     row("azure-storage-python", &[ProductPrefix("azsdk-python-storage-")],         60,  4, "measured: azure-storage-blob 12.31.1"),
     row("azure-python",       &[ProductPrefix("azsdk-python-")],                  300,  4, "read: azure-core 1.41, read timeout 300 s, 3 read retries"),
     row("azure-js",           &[ProductPrefix("azsdk-js-")],                        0,  4, "measured: @azure/storage-blob 12.32, none; 4 attempts on a reset"),
     row("client-go",          &[Product(&["kubectl", "kubectl-dispatcher", "kubernetes"])], 0, 1, "measured: kubectl 1.32.4 waits, one attempt; repeats with Retry-After up to 10 times")
-        .waits_as_told(),
+        .waits_as_told().refused_as(Form::Kubernetes),
     row("openapi-generator",  &[Product(&["OpenAPI-Generator"])],                   0,  0, "measured: kubernetes 37.0.1 (Python) waits; urllib3 repeats GET, PUT and DELETE only"),
     row("anthropic-python",   &[STAINLESS_PYTHON, ANTHROPIC],                     600,  3, "measured: anthropic 2.11; waits as told for any length (read)")
-        .waits_as_told(),
-    row("stainless-python",   &[STAINLESS_PYTHON],                                600,  3, "measured: openai 3.52; does not retry where told more than 120 s (read)"),
+        .waits_as_told().refused_as(Form::Anthropic),
+    row("stainless-python",   &[STAINLESS_PYTHON],                                600,  3, "measured: openai 3.52; does not retry where told more than 120 s (read)")
+        .refused_as(Form::OpenAi),
     row("anthropic-js-node",  &[STAINLESS_JS, ANTHROPIC, ON_NODE],                600,  3, "measured: @anthropic-ai/sdk 1.11 on Node, cut off by undici's 300 s")
-        .waits_as_told().on_node_fetch(),
+        .waits_as_told().on_node_fetch().refused_as(Form::Anthropic),
     row("anthropic-js",       &[STAINLESS_JS, ANTHROPIC],                         600,  3, "read: @anthropic-ai/sdk 1.11, time-out 600 s, 2 retries")
-        .waits_as_told(),
+        .waits_as_told().refused_as(Form::Anthropic),
     row("stainless-js-node",  &[STAINLESS_JS, ON_NODE],                           600,  3, "measured: openai-js 6.49 on Node, cut off at 302 s by undici's 300 s")
-        .on_node_fetch(),
-    row("stainless-js",       &[STAINLESS_JS],                                    600,  3, "read: openai-js 6.49, time-out 600 s, 2 retries"),
-    row("stripe-python",      &[Product(&["PythonBindings"])],                     80,  3, "measured: stripe 16.1, the module's API; a StripeClient tries once"),
-    row("stripe-js",          &[Product(&["NodeBindings"])],                       80,  3, "measured: stripe-node 23.1"),
-    row("pygithub",           &[Product(&["PyGithub"])],                           15, 11, "measured: PyGithub 2.10, POST and DELETE too"),
-    row("octokit",            &[Product(&["octokit-rest.js", "octokit-core.js", "octokit-request.js", "octokit.js"])], 300, 1, "measured: @octokit/rest 22.0.1 on Node fails at 303 s (undici headersTimeout)"),
-    row("elasticsearch-python", &[Product(&["elasticsearch-py"])],                 10,  1, "measured: elasticsearch 9.5.1 does not repeat on a time-out"),
-    row("elasticsearch-js",   &[Product(&["elasticsearch-js", "elastic-transport-js"])], 0, 1, "measured: @elastic/elasticsearch 9.4.3 still waits at 400 s, one attempt"),
+        .on_node_fetch().refused_as(Form::OpenAi),
+    row("stainless-js",       &[STAINLESS_JS],                                    600,  3, "read: openai-js 6.49, time-out 600 s, 2 retries")
+        .refused_as(Form::OpenAi),
+    row("stripe-python",      &[Product(&["PythonBindings"])],                     80,  3, "measured: stripe 16.1, the module's API; a StripeClient tries once")
+        .refused_as(Form::Stripe),
+    row("stripe-js",          &[Product(&["NodeBindings"])],                       80,  3, "measured: stripe-node 23.1")
+        .refused_as(Form::Stripe),
+    row("pygithub",           &[Product(&["PyGithub"])],                           15, 11, "measured: PyGithub 2.10, POST and DELETE too")
+        .refused_as(Form::GitHub),
+    row("octokit",            &[Product(&["octokit-rest.js", "octokit-core.js", "octokit-request.js", "octokit.js"])], 300, 1, "measured: @octokit/rest 22.0.1 on Node fails at 303 s (undici headersTimeout)")
+        .refused_as(Form::GitHub),
+    row("elasticsearch-python", &[Product(&["elasticsearch-py"])],                 10,  1, "measured: elasticsearch 9.5.1 does not repeat on a time-out")
+        .refused_as(Form::Elasticsearch),
+    row("elasticsearch-js",   &[Product(&["elasticsearch-js", "elastic-transport-js"])], 0, 1, "measured: @elastic/elasticsearch 9.4.3 still waits at 400 s, one attempt")
+        .refused_as(Form::Elasticsearch),
     row("slack-python",       &[Product(&["slackclient"])],                        30,  1, "measured: slack_sdk 3.47"),
     row("httpx",              &[Product(&["python-httpx"])],                        5,  1, "measured: httpx 0.28.1"),
     row("aiohttp",            &[Product(&["aiohttp"])],                           300,  1, "measured: aiohttp 3.14.5, 300 s in all"),
