@@ -65,8 +65,29 @@ pub(super) async fn decide(
     let verdict = verdict(&body)?;
     let digest = digest(&body)?;
     let reason = words(body.text("reason")?);
+    let said = Said { verdict, digest, reason, channel: Channel::Api };
+    let approval = perform(&admin, &reviewer.person, id, said).await?;
+    show::answer(&admin, &approval, &reviewer.person).await
+}
+
+/// What a person says about an approval, whatever surface they said it on.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) verdict: Verdict,
+    /// The digest of the call that they have looked at. Needed for all but a withdrawal.
+    pub(super) digest: Option<CallDigest>,
+    pub(super) reason: Option<String>,
+    pub(super) channel: Channel,
+}
+
+/// Has what `person` says take effect. Saying the same again changes nothing and is no error.
+///
+/// # Errors
+/// Why it has none.
+pub(super) async fn perform(admin: &Admin, person: &PersonId, id: ApprovalId, said: Said) -> Result<Approval, Refused> {
+    let Said { verdict, digest, reason, channel } = said;
     let digest = match (verdict, digest) {
-        (Verdict::Withdraw, digest) => return withdraw(&admin, &reviewer.person, id, digest, reason).await,
+        (Verdict::Withdraw, digest) => return withdraw(admin, person, id, digest, reason, channel).await,
         (Verdict::Approve | Verdict::Deny | Verdict::Ask, Some(digest)) => digest,
         (Verdict::Approve | Verdict::Deny | Verdict::Ask, None) => {
             return Err(invalid(
@@ -74,20 +95,12 @@ pub(super) async fn decide(
             ));
         }
     };
-    if verdict == Verdict::Ask && asked_already(&admin, &reviewer.person, id, digest, reason.as_deref()).await? {
-        return current(&admin, &reviewer.person, id).await;
+    if verdict == Verdict::Ask && asked_already(admin, person, id, digest, reason.as_deref()).await? {
+        return read(admin, id).await;
     }
-    let decide = Decide {
-        id,
-        digest,
-        person: reviewer.person.clone(),
-        verdict,
-        channel: Channel::Api,
-        assurance: ASSURANCE,
-        reason,
-    };
-    let approval = admin.state.approvals.decide(decide).await.map_err(|error| Refused::about(id, error))?;
-    show::answer(&admin, &approval, &reviewer.person).await
+    let person = person.clone();
+    let decide = Decide { id, digest, person, verdict, channel, assurance: ASSURANCE, reason };
+    admin.state.approvals.decide(decide).await.map_err(|error| Refused::about(id, error))
 }
 
 /// Withdraws a call; only for those who stand behind it.
@@ -117,7 +130,9 @@ pub(super) async fn cancel(
 ) -> Result<Response, Refused> {
     body.only(&["reason"])?;
     let reason = words(body.text("reason")?);
-    withdraw(&admin, &reviewer.person, id, None, reason).await
+    let said = Said { verdict: Verdict::Withdraw, digest: None, reason, channel: Channel::Api };
+    let approval = perform(&admin, &reviewer.person, id, said).await?;
+    show::answer(&admin, &approval, &reviewer.person).await
 }
 
 /// Answers the open question; only for those who stand behind the call.
@@ -147,19 +162,25 @@ pub(super) async fn answer(
 ) -> Result<Response, Refused> {
     body.only(&["text"])?;
     let text = words(body.text("text")?).ok_or_else(|| invalid("`text` is missing; send the answer"))?;
-    let approval = read(&admin, id).await?;
+    let approval = say(&admin, &reviewer.person, id, text).await?;
+    show::answer(&admin, &approval, &reviewer.person).await
+}
+
+/// Has `person` answer the open question.
+///
+/// # Errors
+/// Why they cannot.
+pub(super) async fn say(admin: &Admin, person: &PersonId, id: ApprovalId, text: String) -> Result<Approval, Refused> {
+    let approval = read(admin, id).await?;
     let people = admin.state.approvals.people();
     // Whether there is a question is nobody's business who may not answer it.
-    if approval.stands_behind(&reviewer.person, &people)
-        && approval.state == State::Pending
-        && approval.open_question().is_none()
+    if approval.stands_behind(person, &people) && approval.state == State::Pending && approval.open_question().is_none()
     {
         let detail = format!("approval `{id}` has no open question; nothing was changed");
         return Err(Refused::new(Code::NoOpenQuestion, detail));
     }
-    let answered = admin.state.approvals.answer(id, &reviewer.person, text).await;
-    let approval = answered.map_err(|error| Refused::about(id, error))?;
-    show::answer(&admin, &approval, &reviewer.person).await
+    let answered = admin.state.approvals.answer(id, person, text).await;
+    answered.map_err(|error| Refused::about(id, error))
 }
 
 async fn withdraw(
@@ -168,7 +189,8 @@ async fn withdraw(
     id: ApprovalId,
     digest: Option<CallDigest>,
     reason: Option<String>,
-) -> Result<Response, Refused> {
+    channel: Channel,
+) -> Result<Approval, Refused> {
     let approval = read(admin, id).await?;
     if let Some(given) = digest.filter(|digest| *digest != approval.digest) {
         let (given, expected) = (given.short(), approval.digest.short());
@@ -179,16 +201,14 @@ async fn withdraw(
         digest: approval.digest,
         person: person.clone(),
         verdict: Verdict::Withdraw,
-        channel: Channel::Api,
+        channel,
         assurance: ASSURANCE,
         reason,
     };
     match admin.state.approvals.decide(decide).await {
-        Ok(approval) => show::answer(admin, &approval, person).await,
+        Ok(approval) => Ok(approval),
         // Said before, and by the same person.
-        Err(ApprovalError::AlreadyDecided { .. }) if withdrawn_by(admin, person, id).await? => {
-            current(admin, person, id).await
-        }
+        Err(ApprovalError::AlreadyDecided { .. }) if withdrawn_by(admin, person, id).await? => read(admin, id).await,
         Err(error) => Err(Refused::about(id, error)),
     }
 }
@@ -215,11 +235,7 @@ async fn asked_already(
     Ok(approval.digest == digest && approval.state == State::Pending && approval.open_question().is_some_and(same))
 }
 
-async fn current(admin: &Admin, person: &PersonId, id: ApprovalId) -> Result<Response, Refused> {
-    show::answer(admin, &read(admin, id).await?, person).await
-}
-
-async fn read(admin: &Admin, id: ApprovalId) -> Result<Approval, Refused> {
+pub(super) async fn read(admin: &Admin, id: ApprovalId) -> Result<Approval, Refused> {
     admin.state.approvals.get(id).await?.ok_or_else(|| Refused::no_approval(id))
 }
 

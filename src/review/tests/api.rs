@@ -410,7 +410,6 @@ async fn machines_ask_without_a_token() {
     };
     assert_eq!(said("/livez").await, "200");
     assert_eq!(said("/readyz").await, "200");
-    assert_eq!(said("/").await, "200");
     assert_eq!(said("/v1/openapi.json").await, "200");
     assert!(fixture.get("-", "/metrics").await.text.contains("holdpoint_approvals_pending 0"));
     let checkpoint = fixture.get("-", "/log/checkpoint").await;
@@ -436,7 +435,7 @@ async fn a_person_learns_who_they_are() {
 #[tokio::test]
 async fn nothing_served_may_be_kept_or_taken_for_a_page() {
     let fixture = Fixture::new().await;
-    for path in ["/", "/livez", "/v1/me", "/v1/nothing", "/metrics", "/v1/approvals"] {
+    for path in ["/livez", "/v1/me", "/v1/nothing", "/metrics", "/v1/approvals"] {
         let headers = fixture.get("bo", path).await.headers;
         assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
         assert_eq!(headers["cache-control"], "no-store", "{path}");

@@ -192,6 +192,7 @@ impl Fixture {
             clock,
             log,
             ready: Arc::new(move || reasons.lock().clone().map_or(Ok(()), Err)),
+            facts: Arc::new(super::super::Facts::default),
             drain: CancellationToken::new(),
             settings,
         };
