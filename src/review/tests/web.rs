@@ -18,6 +18,9 @@ use crate::model::visible::is_hidden;
 
 use super::Fixture;
 
+/// Names and values.
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 /// A browser without scripts: one cookie, and fields as browsers send them.
 struct Browser {
     router: Router,
@@ -284,7 +287,7 @@ async fn a_form_decides_exactly_what_it_shows() {
     let (csrf, digest) = (page.field("csrf"), page.field("digest"));
     let other = format!("sha256:{}", "0".repeat(64));
     let place = format!("/a/{id}");
-    let cases: [(&[(&str, &str)], u16, &str); 7] = [
+    let cases: [(Fields<'_>, u16, &str); 7] = [
         (&[("digest", &digest), ("verdict", "approve")], 403, "The page was made for another session"),
         (
             &[("csrf", "guess"), ("digest", &digest), ("verdict", "approve")],
@@ -423,6 +426,21 @@ async fn questions_are_answered_and_calls_taken_back_by_those_behind_them() {
 }
 
 #[tokio::test]
+async fn what_was_approved_can_be_denied_until_it_runs() {
+    let fixture = Fixture::new().await;
+    let bo = Browser::signed_in(&fixture, "bo").await;
+    let cy = bo.beside(&fixture, "cy").await;
+    let hold = fixture.hold("/a").await;
+    bo.press(hold.id(), "approve", &[]).await;
+    let page = cy.get(&format!("/a/{}", hold.id())).await;
+    assert!(page.has("Deny after all") && !page.has("value=\"approve\"") && !page.has("value=\"ask\""));
+    assert_eq!(cy.press(hold.id(), "deny", &[("reason", "found out more")]).await.status, 303);
+    assert_eq!(state(&fixture, hold.id()).await, "revoked");
+    let page = bo.get(&format!("/a/{}", hold.id())).await;
+    assert!(page.has("Approved, and revoked") && page.has("found out more"), "{}", page.html);
+}
+
+#[tokio::test]
 async fn what_cannot_be_undone_is_confirmed_by_hand() {
     let fixture = Fixture::new().await;
     let bo = Browser::signed_in(&fixture, "bo").await;
@@ -430,7 +448,7 @@ async fn what_cannot_be_undone_is_confirmed_by_hand() {
     let id = hold.id();
     let digest = fixture.digest(id).await;
     let page = bo.get(&format!("/a/{id}")).await;
-    assert!(page.has("this cannot be undone") && page.has(&format!("type <b class=\"digits\">{}</b>", &digest[7..11])));
+    assert!(page.has("this cannot be undone") && page.has(&format!("Type <b class=\"digits\">{}</b>", &digest[7..11])));
     for typed in ["", "0", &digest[7..10], "zzzz"] {
         let page = bo.press(id, "approve", &[("confirm", typed), ("reason", "kept words")]).await;
         assert_eq!((page.status, state(&fixture, id).await), (422, "pending"), "{typed}");

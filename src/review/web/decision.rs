@@ -187,7 +187,7 @@ fn decision(
         status: Inert::line(status(approval, viewer)),
         until: until.map(|(word, at)| (word, Moment::new(at, viewer.now))),
         alert,
-        effects: approval.actions.iter().map(Effect::of).collect(),
+        effects: approval.actions.iter().map(|action| Effect::of(action).beside(&approval.line)).collect(),
         upstream: Inert::line(&approval.upstream.name),
         environment: (!environment.is_empty()).then(|| Inert::line(environment)),
         risk: obligations.risk.map(risk_word),
@@ -267,7 +267,7 @@ fn status(approval: &Approval, viewer: Viewer<'_>) -> String {
     let since = approval.state.since().map_or_else(String::new, |at| Moment::new(at, viewer.now).words);
     match &approval.state {
         State::Pending if viewer.now >= approval.expires => "Expired".to_owned(),
-        State::Pending => "Waits for a decision".to_owned(),
+        State::Pending => "Pending".to_owned(),
         State::Approved { .. } => format!("Approved {since}; it runs once its caller is there"),
         State::Forwarding { .. } => "Approved, and running now".to_owned(),
         State::Completed { status, .. } => format!("Approved and run {since}; the upstream answered {status}"),

@@ -2,6 +2,7 @@
 //!
 //! The words come from the dialect's own documents and from the kind of action, never from the call.
 
+use crate::approval::RequestLine;
 use crate::model::Action;
 use crate::model::ActionKind;
 
@@ -35,6 +36,15 @@ impl Effect {
             kind: kind_words(action.kind),
             irreversible: action.irreversible,
         }
+    }
+}
+
+impl Effect {
+    /// The same on a page that shows the request line: what stands there anyway is not said twice.
+    pub(super) fn beside(mut self, line: &RequestLine) -> Self {
+        let path = line.target.split('?').next().unwrap_or_default();
+        self.resource = self.resource.filter(|resource| resource.as_str() != path);
+        self
     }
 }
 

@@ -154,7 +154,11 @@ fn slow_rules(records: &[Record]) -> Bars {
 
 fn at_percent(sorted: &[Duration], percent: usize) -> String {
     let place = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
-    sorted.get(place).map_or_else(|| "–".to_owned(), |took| long(*took))
+    match sorted.get(place) {
+        None => "–".to_owned(),
+        Some(took) if *took < Duration::from_secs(1) => "under 1 s".to_owned(),
+        Some(took) => long(*took),
+    }
 }
 
 fn percent(part: usize, whole: usize) -> String {
