@@ -2,6 +2,7 @@
 //! `approval`; here is only the translation.
 
 use axum::extract::State as Extract;
+use axum::http::HeaderMap;
 use axum::response::Response;
 
 use crate::approval::Approval;
@@ -38,7 +39,11 @@ use super::view::ASSURANCE;
     path = "/v1/approvals/{id}/decisions",
     operation_id = "decideApproval",
     tag = "approvals",
-    params(("id" = String, Path, description = "The approval.")),
+    params(
+        ("id" = String, Path, description = "The approval."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the approval that was looked at; if it has changed, nothing is done. The digest says already which call is meant, so this is seldom needed."),
+        ("Idempotency-Key" = Option<String>, Header, description = "A text drawn for this request; sent again with it, the request is answered as before, for a day."),
+    ),
     request_body = DecisionBody,
     responses(
         (status = 200, description = "The approval as it is now.", body = Detail),
@@ -46,11 +51,12 @@ use super::view::ASSURANCE;
         (status = 401, description = "Who is asking is not known. Agents' keys are never accepted.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "`own-request`, `not-reviewer`, `needs-step-up` or `not-requester`.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such approval.", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`already-decided` or `digest-mismatch`.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`already-decided`, `digest-mismatch` or `idempotency-in-flight`.", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "It has expired.", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "The approval is not as `If-Match` says.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too long.", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "The body is not `application/json`.", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A field is missing, unknown or wrong; or a reason is required.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "A field is missing, unknown or wrong; a reason is required; or the key belongs to another request.", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The store or the audit log is away.", body = Problem, content_type = "application/problem+json"),
     ),
     security(("token" = []))
@@ -59,9 +65,11 @@ pub(super) async fn decide(
     Extract(admin): Extract<Admin>,
     reviewer: Reviewer,
     Id(id): Id,
+    headers: HeaderMap,
     body: Object,
 ) -> Result<Response, Refused> {
     body.only(&["verdict", "digest", "reason"])?;
+    show::check_match(&admin, id, &reviewer.person, &headers).await?;
     let verdict = verdict(&body)?;
     let digest = digest(&body)?;
     let reason = words(body.text("reason")?);
@@ -109,7 +117,10 @@ pub(super) async fn perform(admin: &Admin, person: &PersonId, id: ApprovalId, sa
     path = "/v1/approvals/{id}/cancel",
     operation_id = "cancelApproval",
     tag = "approvals",
-    params(("id" = String, Path, description = "The approval.")),
+    params(
+        ("id" = String, Path, description = "The approval."),
+        ("Idempotency-Key" = Option<String>, Header, description = "A text drawn for this request; sent again with it, the request is answered as before, for a day."),
+    ),
     request_body = CancelBody,
     responses(
         (status = 200, description = "The approval as it is now.", body = Detail),
@@ -141,7 +152,10 @@ pub(super) async fn cancel(
     path = "/v1/approvals/{id}/messages",
     operation_id = "answerApproval",
     tag = "approvals",
-    params(("id" = String, Path, description = "The approval.")),
+    params(
+        ("id" = String, Path, description = "The approval."),
+        ("Idempotency-Key" = Option<String>, Header, description = "A text drawn for this request; sent again with it, the request is answered as before, for a day."),
+    ),
     request_body = MessageBody,
     responses(
         (status = 200, description = "The approval as it is now.", body = Detail),

@@ -17,6 +17,7 @@ use axum::http::HeaderName;
 use axum::http::HeaderValue;
 use axum::http::Method;
 use axum::http::header;
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use axum::routing::get;
@@ -41,6 +42,7 @@ mod body;
 mod decide;
 mod download;
 mod events;
+mod idempotency;
 mod list;
 mod metrics;
 mod openapi;
@@ -61,6 +63,7 @@ pub use openapi::document as openapi;
 pub use web::Peer;
 pub use web::SessionSettings;
 
+use idempotency::Answers;
 use refused::Code;
 use refused::Refused;
 use streams::Streams;
@@ -153,6 +156,7 @@ struct Shared {
     sessions: Sessions,
     attempts: Attempts,
     past: Pasts,
+    answers: Arc<Answers>,
 }
 
 /// The whole admin listener, without its sockets.
@@ -165,15 +169,19 @@ pub fn router(state: AdminState) -> Router {
         sessions: Sessions::new(state.settings.sessions.clone()),
         attempts: Attempts::default(),
         past: Pasts::default(),
+        answers: Arc::default(),
         state,
     });
+    let changing = Router::new()
+        .route("/v1/approvals/{id}/decisions", post(decide::decide))
+        .route("/v1/approvals/{id}/cancel", post(decide::cancel))
+        .route("/v1/approvals/{id}/messages", post(decide::answer))
+        .route_layer(from_fn_with_state(Arc::clone(&shared), idempotency::once));
     let router = Router::new()
         .route("/v1/approvals", get(list::list))
         .route("/v1/approvals/{id}", get(show::show))
         .route("/v1/approvals/{id}/body", get(download::download))
-        .route("/v1/approvals/{id}/decisions", post(decide::decide))
-        .route("/v1/approvals/{id}/cancel", post(decide::cancel))
-        .route("/v1/approvals/{id}/messages", post(decide::answer))
+        .merge(changing)
         .route("/v1/approvals/{id}/events", get(events::of_one))
         .route("/v1/approvals/{id}/proof", get(proof::proof))
         .route("/v1/events", get(events::all))

@@ -58,6 +58,9 @@ codes! {
     BodyTimeout => "body-timeout", REQUEST_TIMEOUT, "The body did not arrive in time";
     AlreadyDecided => "already-decided", CONFLICT, "The approval is settled already";
     DigestMismatch => "digest-mismatch", CONFLICT, "The digest is that of another call";
+    InFlight => "idempotency-in-flight", CONFLICT, "The first such request is still under way";
+    KeyReused => "idempotency-key-reused", UNPROCESSABLE_ENTITY, "The key belongs to another request";
+    Stale => "stale", PRECONDITION_FAILED, "The approval is not as you know it";
     NoOpenQuestion => "no-open-question", CONFLICT, "There is no question to answer";
     ThreadFull => "thread-full", CONFLICT, "Enough was asked";
     Expired => "expired", GONE, "The time to decide is over";

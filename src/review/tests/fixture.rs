@@ -278,7 +278,7 @@ impl Fixture {
     }
 }
 
-async fn answered(response: Response<Body>) -> Answered {
+pub(crate) async fn answered(response: Response<Body>) -> Answered {
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     Answered { status: parts.status.as_u16(), headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
