@@ -483,14 +483,18 @@ if (shots) {
   test('screenshots', async () => {
     fs.mkdirSync(shots, { recursive: true });
     const reasons = ['agreed with finance', 'known import', 'as asked', 'fine'];
-    for (let round = 0; round < 14; round++) {
-      const call = await held(round % 3 ? 'POST' : 'GET', round % 3 ? `/customers?lead=${round}` : `/customers/export?quarter=${round}`, { reason: 'nightly sync', body: round % 3 ? `{"name":"Lead ${round}"}` : undefined, headers: { 'content-type': 'application/json' } });
-      await new Promise((on) => setTimeout(on, [200, 900, 3300, 400][round % 4]));
-      const deny = round % 6 === 5;
+    const earlier = [];
+    for (let round = 0; round < 26; round++) {
+      const export1 = round % 4 === 0;
+      earlier.push(await held(export1 ? 'GET' : 'POST', export1 ? `/customers/export?format=${round ? 'csv' : 'json'}&fields=name&quarter=${round}` : `/customers?lead=${round}`, { reason: 'nightly sync', body: export1 ? undefined : `{"name":"Lead ${round}","email":"lead${round}@example.org","limit":${100 * round},"tags":["fair"]}`, headers: { 'content-type': 'application/json', 'user-agent': 'python-requests/2.34', accept: '*/*' } }));
+    }
+    for (const [round, call] of earlier.entries()) {
+      await new Promise((on) => setTimeout(on, [700, 1900, 3300, 600, 4200][round % 5]));
+      const deny = round % 9 === 5;
       await api(round % 2 ? 'bo' : 'ana', 'POST', `/v1/approvals/${call.id}/decisions`, { verdict: deny ? 'deny' : 'approve', digest: call.digest, reason: deny ? 'too broad: name the customers' : reasons[round % 4] });
       await call.answer;
     }
-    const asked = await held('POST', `/customers?n=${++number}`, { reason: 'import of the leads from the fair', body: '{"name":"Lin Ito","email":"lin@example.org","limit":1200,"tags":["fair","warm"]}', headers: { 'content-type': 'application/json' } });
+    const asked = await held('POST', `/customers?n=${++number}`, { reason: 'import of the leads from the fair', body: '{"name":"Lin Ito","email":"lin@example.org","limit":1200,"tags":["fair","warm"]}', headers: { 'content-type': 'application/json', 'user-agent': 'python-requests/2.34', accept: '*/*' } });
     const erased = await held('DELETE', '/customers', { reason: 'erasure request 4711' });
     const exported = await held('GET', '/customers/export?format=csv&fields=name,email', { reason: 'quarterly report for finance', headers: { 'approval-context': 'ticket="FIN-218"', 'user-agent': 'python-requests/2.34', accept: '*/*' } });
     const page = await reviewer('bo', { width: 1180, height: 760 });
@@ -503,7 +507,7 @@ if (shots) {
     await shoot('decision', `/a/${exported.id}`, { fullPage: true });
     await shoot('overview', '/overview');
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]);
-    await shoot('decision-dark', `/a/${asked.id}`);
+    await shoot('decision-dark', `/a/${asked.id}`, { fullPage: true });
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'light' }]);
     await page.setViewport({ width: 360, height: 740, deviceScaleFactor: 2, isMobile: true, hasTouch: true });
     await shoot('phone', `/a/${exported.id}`);

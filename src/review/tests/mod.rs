@@ -7,3 +7,4 @@ mod openapi;
 mod web;
 
 pub(crate) use fixture::Fixture;
+pub(crate) use fixture::hostile_texts;

@@ -594,6 +594,12 @@ async fn figures_are_on_the_overview_and_the_rules() {
     let hold = fixture.hold("/a").await;
     let page = bo.get(&format!("/a/{}", hold.id())).await;
     assert!(page.has("2 approved, 1 denied, 0 undecided in 30 days; 1 was exactly this call"), "{}", page.html);
+    assert!(page.has("Compared with the last such call that was approved"));
+    assert!(
+        page.has("<dt>Path <code class=\"exact\"></code></dt><dd><del><code class=\"exact\">/b</code></del>"),
+        "{}",
+        page.html
+    );
 }
 
 #[tokio::test]
@@ -601,8 +607,7 @@ async fn no_text_of_an_agent_does_anything_on_any_page() {
     let fixture = Fixture::new().await;
     let bo = Browser::signed_in(&fixture, "bo").await;
     let ana = bo.beside(&fixture, "ana").await;
-    let corpus: Vec<String> = serde_json::from_str(include_str!("../../../tests/browser/hostile.json")).unwrap();
-    assert!(corpus.len() > 40);
+    let corpus = super::fixture::hostile_texts();
     // What a page has without anything hostile in it.
     let plain = fixture.hold("/plain").await;
     bo.press(plain.id(), "ask", &[("reason", "why?")]).await;
@@ -629,23 +634,7 @@ async fn no_text_of_an_agent_does_anything_on_any_page() {
     };
     let expected = tags(&bo.get(&format!("/a/{}", plain.id())).await);
     for (number, text) in corpus.iter().enumerate() {
-        let encoded = utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        let target = format!("/{number}/{encoded}?{encoded}={encoded}");
-        let hold = fixture.hold_with(&target, |call, _| {
-            call.reason = Some(text.clone());
-            call.context = Some(text.clone());
-            let Message::Http(request) = &mut call.message;
-            request.authority = text.clone();
-            request.body = crate::model::Body::Read { bytes: text.clone().into(), trailers: HeaderMap::new() };
-            let value = text.bytes().filter(|byte| (0x20..0x7f).contains(byte)).collect::<Vec<_>>();
-            request.headers.insert("x-said", axum::http::HeaderValue::from_bytes(&value).unwrap());
-            let actions = call.actions.as_slice().to_vec().into_iter().map(|mut action| {
-                action.resource = Some(text.clone());
-                action
-            });
-            call.actions = crate::model::Actions::new(actions.collect()).unwrap();
-        });
-        let hold = hold.await;
+        let hold = fixture.hold_saying(number, text).await;
         bo.press(hold.id(), "ask", &[("reason", text)]).await;
         ana.press(hold.id(), "answer", &[("reason", text)]).await;
         let decision = bo.get(&format!("/a/{}", hold.id())).await;

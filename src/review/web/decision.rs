@@ -19,6 +19,7 @@ use crate::review::refused::Refused;
 use crate::review::view;
 use crate::review::view::Viewer;
 
+use super::compare::Differences;
 use super::effect::Effect;
 use super::effect::in_short;
 use super::guard::Visitor;
@@ -66,8 +67,20 @@ struct Decision {
     slots: Vec<(Inert, Option<Inert>)>,
     question: Option<(Inert, Inert)>,
     past: Past,
+    /// What is different from the last such call that was approved.
+    differences: Option<Differences>,
     request: RequestShown,
     steps: Vec<Step>,
+    form: Form,
+    typed: String,
+}
+
+/// What a page is made of beside its approval.
+struct Material {
+    request: RequestShown,
+    events: Vec<Notice>,
+    past: Past,
+    differences: Option<Differences>,
     form: Form,
     typed: String,
 }
@@ -143,6 +156,12 @@ async fn page(
     let complete = approvals.is_complete(id, &request).await?;
     let events = approvals.events_after(0, Some(id)).await?;
     let past = admin.past.of(admin, &approval).await?;
+    let before = match past.like {
+        // What has been changed outside of this program says nothing about calls before.
+        Some(like) => approvals.request(like).await.ok().flatten(),
+        None => None,
+    };
+    let differences = before.map(|before| Differences::between(&before, &request));
     let (people, now) = (approvals.people(), admin.state.clock.now());
     let viewer = Viewer { person: &visitor.person, people: &people, now };
     admin.sessions.looks_at(visitor.session.key, id, now);
@@ -152,7 +171,10 @@ async fn page(
     let alert = alert.or_else(|| done.then(|| thanks(&approval, viewer)).flatten());
     let frame = Frame::new(Some(visitor), Here::Pending, in_short(&approval.actions));
     let form = form(&approval, viewer, &request, complete);
-    Ok((frame.clone(), decision(&approval, frame, viewer, alert, (request, events, past, form, typed))))
+    Ok((
+        frame.clone(),
+        decision(&approval, frame, viewer, alert, Material { request, events, past, differences, form, typed }),
+    ))
 }
 
 fn decision(
@@ -160,8 +182,9 @@ fn decision(
     frame: Frame,
     viewer: Viewer<'_>,
     alert: Option<Alert>,
-    (request, events, past, form, typed): (RequestShown, Vec<Notice>, Past, Form, String),
+    material: Material,
 ) -> Decision {
+    let Material { request, events, past, differences, form, typed } = material;
     let (principal, obligations) = (&approval.principal, &approval.obligations);
     let slots = approval.slots(viewer.people);
     let slots: Vec<_> = slots
@@ -207,6 +230,7 @@ fn decision(
         question: approval.open_question().map(|asked| (Inert::line(&asked.by), Inert::lines(&asked.text))),
         steps: timeline::steps(approval, &events, viewer.now),
         past,
+        differences,
         request,
         form,
         typed,

@@ -14,6 +14,7 @@ mod agents;
 mod answer;
 mod assets;
 mod attempts;
+mod compare;
 mod decision;
 mod effect;
 mod form;

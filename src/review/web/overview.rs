@@ -48,6 +48,8 @@ struct Figures {
     expired: usize,
     /// Of those that are pending, how many have no caller that waits.
     gone: usize,
+    /// Those that are pending, by how long they wait.
+    held: Bars,
     waiting: Bars,
     days: Stack,
     slow_rules: Bars,
@@ -83,10 +85,16 @@ fn figures(recent: &Recent, now: Timestamp) -> Figures {
         approved: percent(approved, approved + denied),
         expired: with(Fate::Expired).count(),
         gone: pending.iter().filter(|record| !record.attended).count(),
+        held: held(&pending, now),
         waiting: waiting(&took),
         days: days(records, now),
         slow_rules: slow_rules(records),
     }
+}
+
+fn held(pending: &[&Record], now: Timestamp) -> Bars {
+    let waits: Vec<Duration> = pending.iter().map(|record| now.since(record.created)).collect();
+    counted(&waits, &[(60, "< 1 min"), (300, "< 5 min"), (900, "< 15 min"), (3_600, "< 1 h"), (u64::MAX, "longer")])
 }
 
 fn waiting(took: &[Duration]) -> Bars {
@@ -100,9 +108,14 @@ fn waiting(took: &[Duration]) -> Bars {
         (7_200, "< 2 h"),
         (u64::MAX, "longer"),
     ];
+    counted(took, &STEPS)
+}
+
+/// How many of `durations` are below each of the steps, in seconds, and not below the one before.
+fn counted(durations: &[Duration], steps: &[(u64, &str)]) -> Bars {
     let mut from = 0;
-    let bars = STEPS.iter().map(|(until, name)| {
-        let count = took.iter().filter(|took| (from..*until).contains(&took.as_secs())).count();
+    let bars = steps.iter().map(|(until, name)| {
+        let count = durations.iter().filter(|duration| (from..*until).contains(&duration.as_secs())).count();
         from = *until;
         (Inert::line(*name), count as u64, count.to_string())
     });

@@ -28,6 +28,8 @@ pub(super) struct Record {
     pub(super) id: ApprovalId,
     pub(super) agent: String,
     pub(super) rules: Vec<String>,
+    /// The names of its actions.
+    pub(super) actions: Vec<String>,
     pub(super) digest: CallDigest,
     pub(super) created: Timestamp,
     pub(super) fate: Fate,
@@ -75,6 +77,7 @@ impl Record {
             id: approval.id,
             agent: approval.principal.id.clone(),
             rules: approval.obligations.rules.clone(),
+            actions: approval.actions.iter().map(|action| action.name.clone()).collect(),
             digest: approval.digest,
             created: approval.created,
             fate,
@@ -150,6 +153,8 @@ pub(super) struct Past {
     /// How many of the approved were exactly this call.
     pub(super) same: usize,
     pub(super) last: Option<(Inert, Moment)>,
+    /// The last one with the same actions that was approved.
+    pub(super) like: Option<ApprovalId>,
 }
 
 impl Past {
@@ -160,11 +165,14 @@ impl Past {
                 && record.agent == approval.principal.id
                 && record.rules == approval.obligations.rules
         });
+        let does_the_same =
+            |record: &Record| record.actions.iter().eq(approval.actions.iter().map(|action| &action.name));
         for record in alike {
             match record.fate {
                 Fate::Approved => {
                     past.approved += 1;
                     past.same += usize::from(record.digest == approval.digest);
+                    past.like = past.like.or_else(|| does_the_same(record).then_some(record.id));
                     if past.last.is_none() {
                         let by = record.last_approver.as_ref().zip(record.decided);
                         past.last = by.map(|(by, at)| (Inert::line(by.as_str()), Moment::new(at, now)));
