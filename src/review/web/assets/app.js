@@ -103,8 +103,11 @@ function refreshDecision(page) {
   const typed = new Map([...shown.querySelectorAll('textarea, input:not([type=hidden])')].map((field) => [field.id, field.value]));
   const focused = document.activeElement && document.activeElement.id;
   const opened = [...shown.querySelectorAll('details')].map((details) => details.open);
+  // What somebody was told about their own decision stays until they go on.
+  const alert = shown.querySelector('.alert[role=alert]');
   shown.dataset.version = fresh.dataset.version;
   shown.replaceChildren(...[...fresh.childNodes].map((node) => document.importNode(node, true)));
+  if (alert && !shown.querySelector('.alert[role=alert]')) shown.querySelector('.what').prepend(alert);
   for (const [id, value] of typed) {
     const field = id && document.getElementById(id);
     if (field && value) field.value = value;
@@ -135,12 +138,11 @@ if (document.body.dataset.live !== undefined && (list || decision || overview)) 
   const about = decision && decision.dataset.approval;
   const events = new EventSource(about ? `/v1/approvals/${about}/events` : '/v1/events');
   for (const kind of KINDS) events.addEventListener(`approval.${kind}`, () => look(overview ? 5000 : 150));
-  let broken = false;
-  events.onerror = () => { broken = true; document.body.classList.add('offline'); };
+  events.onerror = () => document.body.classList.add('offline');
+  // Whatever happened between the page and the stream, or while there was none, is looked up.
   events.onopen = () => {
     document.body.classList.remove('offline');
-    if (broken) look(0);
-    broken = false;
+    look(0);
   };
   addEventListener('pagehide', () => events.close());
   addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
