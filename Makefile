@@ -27,8 +27,11 @@ docs:
 rust:
 	cargo test
 
+# Each folder alone, all of the library together, and each as the proxy would load it. That no rule can
+# change without a test that notices is in `cargo test` (src/policy/tests/mutants.rs).
 policies:
-	cargo run --quiet -- policy test policies/starter
+	cargo build --quiet
+	tests/policies.sh target/debug/holdpoint
 
 clients:
 	cargo build

@@ -12,10 +12,6 @@ test_an_export_of_customer_data_is_held_for_its_owners if {
 	held.reviewers == [{"group": "data-owners", "count": 1}]
 }
 
-test_an_export_is_not_allowed_as_a_read if {
-	count(data.holdpoint.allow) == 0 with input as export
-}
-
 test_other_data_is_not_this_rules_business if {
 	count(data.holdpoint.hold) == 0 with input as export with input.upstream.labels as {"data": "public"}
 }

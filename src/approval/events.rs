@@ -9,6 +9,7 @@ use crate::audit::Event;
 use crate::audit::EventKind;
 use crate::audit::Fields;
 use crate::model::EventId;
+use crate::model::Requirement;
 use crate::model::Sha256;
 use crate::model::Timestamp;
 
@@ -112,16 +113,19 @@ fn tell<'a>(approval: &'a Approval, happened: &'a Happened, pseudonym: &dyn Fn(&
             let data = Fields::new().with("by", pseudonym(&message.by));
             Told::new(EventKind::ApprovalAnswered, Actor::System, data).hiding("text", Some(&message.text))
         }
+        Happened::Escalated => {
+            let begun = approval.escalates().take(usize::try_from(approval.escalated).unwrap_or(usize::MAX));
+            let reviewers = begun.flat_map(|(_, step)| needs(&step.reviewers)).collect::<Vec<_>>();
+            Told::new(EventKind::ApprovalEscalated, Actor::System, Fields::new().with("reviewers", reviewers))
+        }
         Happened::Entered => entered(approval, pseudonym),
     }
 }
 
 fn created<'a>(approval: &'a Approval, exact: Sha256, pseudonym: &dyn Fn(&str) -> String) -> Told<'a> {
-    let needs: Vec<Fields<'a>> = approval
-        .obligations
-        .reviewers
-        .iter()
-        .map(|need| Fields::new().with("count", need.count).with("group", need.group.as_str()))
+    let escalation: Vec<Fields<'a>> = approval
+        .escalates()
+        .map(|(begins, step)| Fields::new().with("begins", begins).with("reviewers", needs(&step.reviewers)))
         .collect();
     let data = Fields::new()
         .with("actions", approval.actions.iter().map(|action| action.name.as_str()).collect::<Vec<_>>())
@@ -129,10 +133,11 @@ fn created<'a>(approval: &'a Approval, exact: Sha256, pseudonym: &dyn Fn(&str) -
         .with("closure", approval.closure.iter().map(|name| pseudonym(name)).collect::<Vec<_>>())
         .with("decision", approval.decision)
         .with("digest", approval.digest)
+        .with_some("escalation", (!escalation.is_empty()).then_some(escalation))
         .with("exact", exact)
         .with("expires", approval.expires)
         .with("method", approval.line.method.as_str())
-        .with("requirements", needs)
+        .with("requirements", needs(&approval.obligations.reviewers))
         .with("rules", approval.obligations.rules.iter().map(String::as_str).collect::<Vec<_>>())
         .with("upstream", approval.upstream.name.as_str());
     let actor = Actor::Principal { id: Cow::Borrowed(&approval.principal.id) };
@@ -140,6 +145,10 @@ fn created<'a>(approval: &'a Approval, exact: Sha256, pseudonym: &dyn Fn(&str) -
         .hiding("target", Some(&approval.line.target))
         .hiding("reason", approval.reason.as_deref())
         .hiding("context", approval.context.as_deref())
+}
+
+fn needs(requirements: &[Requirement]) -> Vec<Fields<'_>> {
+    requirements.iter().map(|need| Fields::new().with("count", need.count).with("group", need.group.as_str())).collect()
 }
 
 fn entered<'a>(approval: &'a Approval, pseudonym: &dyn Fn(&str) -> String) -> Told<'a> {

@@ -79,6 +79,10 @@ pub(super) fn obligations(needs: &str) -> HoldObligations {
         credential: None,
         on_disconnect: OnDisconnect::Wait,
         repeatable: false,
+        channels: Vec::new(),
+        grant: None,
+        redact: Vec::new(),
+        escalate: Vec::new(),
     }
 }
 
@@ -185,5 +189,7 @@ pub(super) fn new_approval(call: &Call, obligations: HoldObligations) -> NewAppr
 /// The record of `call`, held at second 0, and what reviewers see.
 pub(super) fn record(ids: &Ids, call: &Call, needs: &str, people: &People) -> (Approval, ShownRequest) {
     let id = ApprovalId::new(&ids.0, at(0));
-    new_approval(call, obligations(needs)).record(id, at(0), &settings(), people)
+    let new = new_approval(call, obligations(needs));
+    let (approval, shown) = new.record(id, at(0), &settings(), people, Sha256::of(b"secret"));
+    (approval, shown.request)
 }

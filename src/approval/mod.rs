@@ -17,11 +17,13 @@ mod error;
 mod events;
 mod hold;
 mod hub;
+mod json_spans;
 mod metrics;
 mod new;
 mod publisher;
 mod retry;
 mod service;
+mod shown;
 mod sweep;
 
 pub mod store;

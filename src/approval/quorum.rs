@@ -12,6 +12,8 @@ pub struct Slot {
     pub group: String,
     /// Who fills it.
     pub person: Option<PersonId>,
+    /// The group by which they do, where it is one that stands in for this one.
+    pub stands_in: Option<String>,
 }
 
 /// Somebody who may fill a place, and for which groups they speak.
@@ -24,16 +26,16 @@ pub(super) struct Candidate {
 }
 
 /// Gives each of `candidates` at most one place, so that as many places as possible are filled:
-/// one person fills one place, whatever groups they are in (EDGES F).
+/// one person fills one place, whatever groups they are in (EDGES F). Up to so many people as
+/// `stand_ins` says may take any of the places.
 ///
 /// The candidates are distinct. This is bipartite matching by augmenting paths (Kuhn);
-/// [`SLOTS_MAX`] bounds the work.
-pub(super) fn fill(requirements: &[Requirement], candidates: &[Candidate]) -> Vec<Slot> {
-    let groups = requirements.iter().flat_map(|need| {
-        let count = usize::try_from(need.count).unwrap_or(SLOTS_MAX).min(SLOTS_MAX);
-        std::iter::repeat_n(need.group.as_str(), count)
-    });
-    let groups: Vec<&str> = groups.take(SLOTS_MAX).collect();
+/// [`SLOTS_MAX`] bounds the work. A seat for somebody who stands in is one more place to be
+/// matched: whoever sits there serves wherever somebody is missing.
+pub(super) fn fill(requirements: &[Requirement], stand_ins: &[Requirement], candidates: &[Candidate]) -> Vec<Slot> {
+    let mut groups = seats(requirements);
+    let needed = groups.len();
+    groups.extend(seats(stand_ins));
     let mut taken: Vec<Option<usize>> = vec![None; groups.len()];
     for candidate in 0..candidates.len() {
         let fits = |candidate: usize, slot: usize| match (candidates.get(candidate), groups.get(slot)) {
@@ -42,12 +44,25 @@ pub(super) fn fill(requirements: &[Requirement], candidates: &[Candidate]) -> Ve
         };
         seat(candidate, &fits, &mut taken, &mut vec![false; groups.len()]);
     }
-    let name = |slot: Option<usize>| slot.and_then(|taken| candidates.get(taken)).map(|taken| taken.person.clone());
-    groups
-        .into_iter()
-        .zip(taken)
-        .map(|(group, person)| Slot { group: group.to_owned(), person: name(person) })
-        .collect()
+    let name = |seat: usize| candidates.get(seat).map(|taken| taken.person.clone());
+    let mut spare = groups.iter().zip(&taken).skip(needed).filter_map(|(group, seat)| Some((*group, (*seat)?)));
+    let slots = groups.iter().zip(&taken).take(needed).map(|(group, seat)| match seat {
+        Some(seat) => Slot { group: (*group).to_owned(), person: name(*seat), stands_in: None },
+        None => match spare.next() {
+            Some((by, seat)) => Slot { group: (*group).to_owned(), person: name(seat), stands_in: Some(by.to_owned()) },
+            None => Slot { group: (*group).to_owned(), person: None, stands_in: None },
+        },
+    });
+    slots.collect()
+}
+
+/// One seat for each person that is asked for.
+fn seats(requirements: &[Requirement]) -> Vec<&str> {
+    let groups = requirements.iter().flat_map(|need| {
+        let count = usize::try_from(need.count).unwrap_or(SLOTS_MAX).min(SLOTS_MAX);
+        std::iter::repeat_n(need.group.as_str(), count)
+    });
+    groups.take(SLOTS_MAX).collect()
 }
 
 /// Finds a place for `person`, moving others to places of theirs where that helps.
@@ -104,7 +119,7 @@ mod tests {
             groups.iter().filter(move |(_, members)| members.contains(name)).map(|(group, _)| (*group).to_owned())
         };
         let approved: Vec<Candidate> = approved.iter().map(|name| candidate(name, of(name))).collect();
-        is_met(&fill(&needs, &approved))
+        is_met(&fill(&needs, &[], &approved))
     }
 
     #[test]
@@ -136,6 +151,7 @@ mod tests {
         fn the_matching_finds_a_way_wherever_there_is_one(
             membership in proptest::collection::vec(proptest::collection::vec(any::<bool>(), 3), 0..5),
             counts in proptest::collection::vec(0_u32..3, 3),
+            spare in proptest::collection::vec(0_u32..2, 3),
         ) {
             let candidates: Vec<Candidate> = membership.iter().enumerate().map(|(index, of)| {
                 let groups = (0..3).filter(|group| of[*group]).map(|group| format!("g{group}"));
@@ -145,19 +161,36 @@ mod tests {
                 .map(|(group, &count)| Requirement { group: format!("g{group}"), count }).collect();
             let wanted: Vec<usize> = counts.iter().enumerate()
                 .flat_map(|(group, &count)| std::iter::repeat_n(group, count as usize)).collect();
-            let possible = !wanted.is_empty() && assignable(&wanted, &membership, &mut vec![false; membership.len()]);
-            prop_assert_eq!(is_met(&fill(&needs, &candidates)), possible);
+            let mut left = spare.clone();
+            let possible = !wanted.is_empty()
+                && assignable(&wanted, &membership, &mut left, &mut vec![false; membership.len()]);
+            let stand_ins: Vec<_> = spare.iter().enumerate()
+                .map(|(group, &count)| Requirement { group: format!("g{group}"), count }).collect();
+            let slots = fill(&needs, &stand_ins, &candidates);
+            prop_assert_eq!(is_met(&slots), possible);
+            prop_assert_eq!(slots.len(), wanted.len());
+            let mut seated: Vec<&PersonId> = slots.iter().filter_map(|slot| slot.person.as_ref()).collect();
+            seated.sort();
+            seated.dedup();
+            prop_assert_eq!(seated.len(), slots.iter().filter(|slot| slot.person.is_some()).count());
         }
     }
 
-    fn assignable(wanted: &[usize], membership: &[Vec<bool>], used: &mut Vec<bool>) -> bool {
+    fn assignable(wanted: &[usize], membership: &[Vec<bool>], spare: &mut Vec<u32>, used: &mut Vec<bool>) -> bool {
         let Some((group, rest)) = wanted.split_first() else { return true };
         (0..membership.len()).any(|person| {
-            if used[person] || !membership[person][*group] {
+            if used[person] {
                 return false;
             }
             used[person] = true;
-            let found = assignable(rest, membership, used);
+            let mut found = membership[person][*group] && assignable(rest, membership, spare, used);
+            for by in 0..spare.len() {
+                if !found && spare[by] > 0 && membership[person][by] {
+                    spare[by] -= 1;
+                    found = assignable(rest, membership, spare, used);
+                    spare[by] += 1;
+                }
+            }
             used[person] = false;
             found
         })

@@ -16,6 +16,7 @@ use crate::model::HoldObligations;
 use crate::model::PersonId;
 use crate::model::PolicyDigest;
 use crate::model::Principal;
+use crate::model::RequestPointer;
 use crate::model::Sha256;
 use crate::model::Timestamp;
 use crate::model::Upstream;
@@ -65,6 +66,9 @@ pub struct Approval {
     pub messages: Vec<ThreadMessage>,
     /// The call that waits on an open connection, if one does.
     pub caller: Option<CallId>,
+    /// How many steps of its escalation have been told.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub escalated: u32,
     /// Our signature over all of this. A record without it was written by somebody else.
     pub seal: Option<Seal>,
     /// The hash of its latest event in the audit log.
@@ -93,7 +97,8 @@ pub struct ShownRequest {
     pub headers: Vec<(String, String)>,
     /// How many bytes the body has.
     pub body_bytes: u64,
-    /// The hash of the body.
+    /// The hash of the body; with a secret before it, where parts of the body are redacted, and so
+    /// in `decoded`.
     pub body_sha256: Sha256,
     /// What the body stands for, where it is in a content coding. Then this is what is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,6 +109,12 @@ pub struct ShownRequest {
     /// The body in Base64, where it is not UTF-8 and not longer than [`SHOWN_BYTES_MAX`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_base64: Option<String>,
+    /// The body as people read it, where parts of it are redacted. Then this is what is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redacted_body: Option<ReadableBody>,
+    /// What stands here only as hashes, of all that the policy wanted hidden.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redacted: Vec<RequestPointer>,
 }
 
 /// A body without the content coding that it is sent in.
@@ -117,17 +128,28 @@ pub struct DecodedBody {
     pub sha256: Sha256,
 }
 
+/// A body with hashes in the place of what is redacted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadableBody {
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// The hash of these bytes.
+    pub sha256: Sha256,
+}
+
 /// The longest body that stands in the request itself. A longer one is stored beside it, in
 /// pieces, and read when somebody asks for it: nobody reads more than this on a page, and a list
 /// of approvals or a look at one of them must stay quick.
 pub const SHOWN_BYTES_MAX: u64 = 64 << 10;
 
 impl ShownRequest {
-    /// The length and the hash of the body as it is shown: without its content coding.
+    /// The length and the hash of the body as it is shown: without its content coding, and with
+    /// hashes in the place of what is redacted.
     pub fn readable(&self) -> (u64, Sha256) {
-        match &self.decoded {
-            Some(decoded) => (decoded.bytes, decoded.sha256),
-            None => (self.body_bytes, self.body_sha256),
+        match (&self.redacted_body, &self.decoded) {
+            (Some(redacted), _) => (redacted.bytes, redacted.sha256),
+            (None, Some(decoded)) => (decoded.bytes, decoded.sha256),
+            (None, None) => (self.body_bytes, self.body_sha256),
         }
     }
 
@@ -159,6 +181,15 @@ impl ShownRequest {
             hasher.field(coding.as_bytes());
             hasher.field(&bytes.to_be_bytes());
             hasher.field(sha256.as_bytes());
+        }
+        // Requests from before anything was redacted have no such list.
+        if !self.redacted.is_empty() {
+            hasher.field(b"redacted");
+            let body = self.redacted_body.map_or((0, Sha256::of(b"")), |body| (body.bytes, body.sha256));
+            hasher.field(&body.0.to_be_bytes());
+            hasher.field(body.1.as_bytes());
+            hasher.count(self.redacted.len());
+            self.redacted.iter().for_each(|pointer| hasher.field(pointer.to_string().as_bytes()));
         }
         hasher.finish()
     }
@@ -401,14 +432,27 @@ pub enum MessageKind {
     Answer,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 impl Approval {
     /// The question that nobody has answered yet, if there is one.
     pub fn open_question(&self) -> Option<&ThreadMessage> {
         self.messages.last().filter(|message| message.kind == MessageKind::Question)
     }
 
-    /// The moment at which the sweep has something to do: expiry, or the end of the claim.
+    /// The moment at which the sweep has something to do: the next step of the escalation, or the
+    /// end of being open.
     pub fn deadline(&self) -> Option<Timestamp> {
+        let told = usize::try_from(self.escalated).unwrap_or(usize::MAX);
+        let escalation = self.escalates().map(|(begins, _)| begins).filter(|begins| *begins < self.expires).nth(told);
+        if self.state == State::Pending { escalation.or(Some(self.expires)) } else { self.open_until() }
+    }
+
+    /// The moment from which nobody may decide or claim it any more: expiry, or the end of the claim.
+    pub fn open_until(&self) -> Option<Timestamp> {
         match self.state {
             State::Pending => Some(self.expires),
             State::Approved { claim_until, .. } => Some(claim_until),

@@ -59,6 +59,7 @@ fn sealed(approval: &Approval) -> Sha256 {
         reviews,
         messages,
         caller,
+        escalated,
         seal: _,
         link,
     } = approval;
@@ -69,6 +70,10 @@ fn sealed(approval: &Approval) -> Sha256 {
     field(&mut hasher, &(closure, upstream, actions, line));
     field(&mut hasher, &(request_sha256, digest, policy, decision, obligations, reason, context));
     field(&mut hasher, &(state, reviews, messages, caller, link));
+    // Records from before there were escalations have none.
+    if *escalated > 0 {
+        field(&mut hasher, escalated);
+    }
     hasher.finish()
 }
 

@@ -35,7 +35,6 @@ use super::machine::Command;
 use super::machine::Happened;
 use super::machine::NewReview;
 use super::metrics::Metrics;
-use super::new;
 use super::new::NewApproval;
 use super::publisher;
 use super::publisher::Progress;
@@ -48,6 +47,8 @@ use super::record::State;
 use super::retry::Found;
 use super::retry::Relation;
 use super::retry::Sought;
+use super::shown;
+use super::shown::Shown;
 use super::store::Entry;
 use super::store::How;
 use super::store::Notice;
@@ -258,9 +259,10 @@ impl Approvals {
         let id = ApprovalId::new(&self.0.ids, now);
         let settings = self.0.settings.load_full();
         let people = self.people();
-        let (call, body, exact) = (new.call.id, new::long_body(new.call), new.call.exact_sha256());
+        let (call, exact) = (new.call.id, new.call.exact_sha256());
         let (digest, attempt, named) = (new.digest, new.call.attempt.clone(), new.call.resumes);
-        let (approval, request) = new.record(id, now, &settings, &people);
+        let secret = shown::secret(id, &self.0.key);
+        let (approval, Shown { request, long_body }) = new.record(id, now, &settings, &people, secret);
         let sought = Sought {
             principal: approval.principal.id.clone(),
             closure: approval.closure.clone(),
@@ -289,7 +291,7 @@ impl Approvals {
         // A task of its own: should the caller leave meanwhile, the hold is still made, and its
         // drop says that the caller has left.
         let service = self.clone();
-        let opening = async move { service.open_or_join(id, call, opening, body).await };
+        let opening = async move { service.open_or_join(id, call, opening, long_body).await };
         let opened = self.0.tasks.spawn_on(opening, &self.0.runtime);
         opened.await.map_err(|_| ApprovalError::Store("this process is about to stop".to_owned()))?
     }

@@ -95,8 +95,10 @@ kinds! {
     RequestReplayed => "request.replayed",
     /// The policy holds a call for approval.
     RequestHeld => "request.held",
-    /// An approval was opened. Data: `digest`, `requirements`, `closure`.
+    /// An approval was opened. Data: `digest`, `requirements`, `closure`, `escalation`.
     ApprovalCreated => "approval.created",
+    /// It has waited so long that others may approve it as well.
+    ApprovalEscalated => "approval.escalated",
     /// A reviewer looked at it.
     ApprovalViewed => "approval.viewed",
     /// A reviewer asked a question.

@@ -12,6 +12,7 @@
 //! Start at [`Event::seal`], [`Log::open`], [`verify`] and [`prove`].
 
 mod canonical;
+mod disclosed;
 mod disclosure;
 mod event;
 mod files;
@@ -31,6 +32,8 @@ mod tree;
 mod verify;
 mod writer;
 
+pub use disclosed::Disclosed;
+pub use disclosed::disclosed;
 pub use disclosure::Disclosure;
 pub use event::Actor;
 pub use event::Event;

@@ -70,7 +70,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Approvals(args) => {
             runtime()?.block_on(approvals::run(args, &mut approvals::Terminal::of_process(system_clock())))
         }
-        Command::Policy(command) => policy::run(&command),
+        Command::Policy(command) => policy::run(&command, &approvals::Terminal::of_process(system_clock())),
         Command::Audit(command) => audit::run(&command),
         Command::Completion(args) => completion::run(&args, &mut Cli::command()),
     }

@@ -14,6 +14,7 @@ use super::Admin;
 use super::Config;
 use super::DefaultEffect;
 use super::Dialect;
+use super::Enforce;
 use super::Listener;
 use super::Tls;
 use super::address::needs_permission;
@@ -32,6 +33,7 @@ pub(super) fn errors(config: &Config) -> Vec<Finding> {
     principals(&mut findings, config);
     let people = config.reviewers.people().map_err(|error| findings.error("reviewers.aliases", error.to_string())).ok();
     default_reviewers(&mut findings, config, people.as_ref());
+    policy(&mut findings, config);
     numbers(&mut findings, config);
     findings.list
 }
@@ -44,6 +46,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
         reachable_quorums(&mut findings, config, &people);
     }
     unencrypted_credentials(&mut findings, config);
+    shadow_upstreams(&mut findings, config);
     files(&mut findings, config);
     secrets(&mut findings, config);
     findings.list
@@ -157,6 +160,19 @@ fn principals(findings: &mut Findings<'_>, config: &Config) {
         keys.map(move |(key, file)| (format!("principals[{index}].api_keys[{key}]"), file.clone()))
     });
     findings.unique(keys, "the key file");
+}
+
+fn policy(findings: &mut Findings<'_>, config: &Config) {
+    match (&config.policy.path, &config.policy.bundle) {
+        (Some(_), None) => {}
+        (None, Some(bundle)) => {
+            for (key, problem) in bundle.problems() {
+                findings.error(format!("policy.bundle{key}"), problem);
+            }
+        }
+        (None, None) => findings.error("policy", "there is no policy; name its `path` or its `bundle`"),
+        (Some(_), Some(_)) => findings.error("policy.bundle", "the policy has a `path` or a `bundle`, not both"),
+    }
 }
 
 fn default_reviewers(findings: &mut Findings<'_>, config: &Config, people: Option<&People>) {
@@ -304,8 +320,26 @@ fn unencrypted_credentials(findings: &mut Findings<'_>, config: &Config) {
     }
 }
 
+fn shadow_upstreams(findings: &mut Findings<'_>, config: &Config) {
+    for (index, upstream) in config.upstreams.iter().enumerate() {
+        if upstream.policy.enforce == Enforce::Shadow {
+            let name = &upstream.name;
+            findings.warning(
+                format!("upstreams[{index}].policy.enforce"),
+                format!("calls of `{name}` pass although the policy denies or holds them: it is in shadow mode"),
+            );
+        }
+    }
+}
+
 fn files(findings: &mut Findings<'_>, config: &Config) {
-    let mut needed: Vec<(String, &Path)> = vec![("policy.path".to_owned(), &config.policy.path)];
+    let mut needed: Vec<(String, &Path)> = Vec::new();
+    needed.extend(config.policy.path.iter().map(|path| ("policy.path".to_owned(), path.as_path())));
+    if let Some(bundle) = &config.policy.bundle {
+        needed.extend(bundle.path.iter().map(|path| ("policy.bundle.path".to_owned(), path.as_path())));
+        needed.extend(bundle.public_key.iter().map(|key| ("policy.bundle.public_key".to_owned(), key.path())));
+        needed.extend(bundle.ca.iter().map(|ca| ("policy.bundle.ca".to_owned(), ca.path())));
+    }
     let mut keys: Vec<(String, &Path)> = vec![("audit.key".to_owned(), config.audit.key.path())];
     for (owner, tls) in listening(config) {
         for (index, (certificate, key)) in tls.pairs().enumerate() {

@@ -7,6 +7,7 @@
 //! Start at [`Config::read`].
 
 mod address;
+mod bundle;
 mod check;
 mod duration;
 mod file;
@@ -39,6 +40,9 @@ use crate::credentials::Profile;
 pub use address::HostName;
 pub use address::PathPrefix;
 pub use address::UpstreamUrl;
+pub use bundle::Bundle;
+pub use bundle::BundleUrl;
+pub use bundle::BundleVerification;
 pub use duration::HumanDuration;
 pub use file::FileRef;
 pub use finding::ConfigError;
@@ -69,10 +73,12 @@ pub use storage::Origin;
 pub use storage::Spool;
 pub use storage::Store;
 pub use upstream::Dialect;
+pub use upstream::Enforce;
 pub use upstream::Match;
 pub use upstream::OpenApi;
 pub use upstream::Timeouts;
 pub use upstream::Upstream;
+pub use upstream::UpstreamPolicy;
 
 use source::Source;
 

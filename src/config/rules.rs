@@ -8,15 +8,21 @@ use serde::Serialize;
 
 use crate::model::Requirement;
 
+use super::bundle::Bundle;
 use super::duration::HumanDuration;
 
 /// The policy that decides every call. Without one the proxy does not start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
-    /// A Rego file, or a directory with `.rego` and `.json` files. A relative path is relative to
-    /// the configuration file.
-    pub path: PathBuf,
+    /// A Rego file, or a directory with `.rego` files and, as data, `.json`, `data.yaml` and
+    /// `data.yml` files. A relative path is relative to
+    /// the configuration file. Either this or `bundle`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// A signed bundle instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<Bundle>,
     /// What becomes of a call that no rule matches: `deny` or `hold`. Default `deny`: what nobody
     /// thought of does not happen.
     #[serde(default)]
@@ -33,7 +39,12 @@ pub struct Policy {
 
 impl Policy {
     pub(super) fn resolve(&mut self, base: &Path) {
-        self.path = base.join(&self.path);
+        if let Some(path) = &mut self.path {
+            *path = base.join(&*path);
+        }
+        if let Some(bundle) = &mut self.bundle {
+            bundle.resolve(base);
+        }
     }
 }
 

@@ -141,7 +141,7 @@ fn a_key_that_is_wrong_is_told_by_its_path() {
         (replaced("    url: http://127.0.0.1:8081\n", ""), "3:5 upstreams[0].url: this key is needed, and missing"),
         (
             replaced("path: policies/", "dir: policies/"),
-            "6:10 policy.dir: there is no such key here; there are `path`, `default`, `default_reviewers` and `evaluation_max`",
+            "6:10 policy.dir: there is no such key here; there are `path`, `bundle`, `default`, `default_reviewers` and `evaluation_max`",
         ),
         (with("store: {embeded: {path: x}}"), "8:9 store.embeded: `embeded` is not accepted here; use `embedded`"),
         (with("store: {embedded: {}}"), "8:19 store.embedded.path: this key is needed, and missing"),
@@ -613,7 +613,7 @@ audit: {path: p/17, key: file:p/18}
     let config = parse(text).unwrap();
     let json = serde_json::to_string(&config).unwrap();
     assert_eq!(json.matches("/etc/holdpoint/p/").count(), 18, "{json}");
-    assert_eq!(parse(&text.replace("p/15", "/p")).unwrap().policy.path, Path::new("/p"));
+    assert_eq!(parse(&text.replace("p/15", "/p")).unwrap().policy.path.as_deref(), Some(Path::new("/p")));
 }
 
 #[test]

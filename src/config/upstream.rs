@@ -55,6 +55,9 @@ pub struct Upstream {
     /// rule says so. Default none: `approvals.hold_for`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_for: Option<HumanDuration>,
+    /// How the policy applies to it.
+    #[serde(default)]
+    pub policy: UpstreamPolicy,
     /// How long it is waited for.
     #[serde(default)]
     pub timeouts: Timeouts,
@@ -78,6 +81,28 @@ impl Upstream {
             Dialect::OpenApi(openapi) => openapi.openapi.resolve(base),
         }
     }
+}
+
+/// How the policy applies to the calls of an upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpstreamPolicy {
+    /// `full`, or `shadow`: then **every call passes that the policy denies or holds**, nobody is
+    /// asked, and what would have been done is only recorded and counted. It is for trying a
+    /// policy on calls that need no protection yet. A policy that fails still refuses, and so does
+    /// everything else that refuses. Default `full`.
+    pub enforce: Enforce,
+}
+
+/// Whether the policy's answers have an effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Enforce {
+    /// They have.
+    #[default]
+    Full,
+    /// They are only recorded.
+    Shadow,
 }
 
 /// Which calls are for an upstream. At least one of the two is needed; `path_prefix: /` alone

@@ -1,13 +1,17 @@
 //! The first half of the path: the policy is asked, and the answer is recorded.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::header::CONTENT_ENCODING;
+use http::header::CONTENT_LENGTH;
 use tokio::sync::Semaphore;
 
 use crate::approval::Approvals;
 use crate::audit::Log;
+use crate::model::AllowObligations;
 use crate::model::Body;
 use crate::model::Call;
 use crate::model::Clock;
@@ -17,6 +21,8 @@ use crate::model::Effect;
 use crate::model::IdSource;
 use crate::model::Message;
 use crate::model::Refusal;
+use crate::model::ShadowEffect;
+use crate::model::ShadowMatch;
 use crate::policy::Policy;
 
 use super::body::BodySource;
@@ -42,6 +48,8 @@ pub struct Settings {
     pub strict_audit: bool,
     /// How long the answer to an approved call is kept for retries that come too late.
     pub replay_for: Duration,
+    /// The names of the upstreams whose calls pass although the policy denies or holds them.
+    pub shadow_upstreams: BTreeSet<String>,
 }
 
 /// What the gate is made of.
@@ -143,11 +151,11 @@ impl Gate {
         let policy = self.policy.load_full();
         if !body.is_present() {
             set_body(&mut call, Body::Absent);
-        } else if policy.reads_body() {
+        } else if policy.reads_body() || (policy.shadow_reads_body() && self.is_short(&call)) {
             let read = self.inspect(&call, body).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
             set_body(&mut call, read);
         }
-        let decision = self.decide(&policy, &call)?;
+        let decision = self.in_shadow(&call, self.decide(&policy, &call)?);
         match &decision.effect {
             Effect::Allow(_) => {
                 self.record_allowed(&call, &decision).await?;
@@ -158,6 +166,54 @@ impl Gate {
             // The rest is boxed, so that calls that are not held do not carry its size.
             Effect::Hold(_) => Box::pin(self.hold(call, decision, body)).await,
         }
+    }
+
+    /// True if the body is known to be one that can be read: for rules in shadow mode no call is
+    /// refused, as one may be whose content coding cannot be taken off.
+    fn is_short(&self, call: &Call) -> bool {
+        let Message::Http(request) = &call.message;
+        if request.headers.contains_key(CONTENT_ENCODING) {
+            return false;
+        }
+        let length = request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        let length = length.and_then(|length| length.parse::<u64>().ok());
+        length.is_some_and(|length| length <= self.settings.load().inspect_bytes_max)
+    }
+
+    /// What is done with `call` where its upstream may be in shadow mode: then what the policy
+    /// denies or holds is recorded, and passes. A policy that fails still refuses.
+    fn in_shadow(&self, call: &Call, decision: Decision) -> Decision {
+        let (effect, rules) = match &decision.effect {
+            Effect::Allow(_) => (None, Vec::new()),
+            Effect::Hold(hold) => (Some(ShadowEffect::Hold), hold.rules.clone()),
+            Effect::Deny(rules) => (Some(ShadowEffect::Deny), rules.iter().map(|rule| rule.rule.clone()).collect()),
+            Effect::NoMatch => (Some(ShadowEffect::Deny), Vec::new()),
+        };
+        let decision = match effect.filter(|_| self.settings.load().shadow_upstreams.contains(&call.upstream.name)) {
+            None => decision,
+            Some(effect) => {
+                let mut shadow = decision.shadow.as_deref().cloned().unwrap_or_default();
+                match shadow.matches.iter_mut().find(|matched| matched.effect == effect) {
+                    Some(matched) => matched.rules.extend(rules),
+                    None => shadow.matches.push(ShadowMatch { effect, rules }),
+                }
+                shadow.matches.sort_by_key(|matched| matched.effect);
+                shadow.of_upstream = true;
+                Decision {
+                    effect: Effect::Allow(AllowObligations::default()),
+                    shadow: Some(Arc::new(shadow)),
+                    ..decision
+                }
+            }
+        };
+        if let Some(shadow) = &decision.shadow {
+            self.metrics.shadowed(shadow);
+            if let Some(error) = &shadow.error {
+                tracing::warn!(call.id = %call.id, decision.id = %decision.id, upstream = %call.upstream.name, error,
+                    "rules in shadow mode cannot answer; that has no effect");
+            }
+        }
+        decision
     }
 
     fn decide(&self, policy: &Policy, call: &Call) -> Result<Decision, Refusal> {

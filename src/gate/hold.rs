@@ -55,6 +55,7 @@ impl Gate {
             Place::HasRun(kept) => return Ok(Admission::Replayed(kept)),
         };
         self.metrics.held.inc();
+        self.record_shadow(&call, &decision);
         tracing::info!(call.id = %call.id, decision.id = %decision.id, approval.id = %hold.id(), digest = %digest.short(),
             principal.id = %call.principal.id, upstream = %call.upstream.name, action = %call.actions.first().name,
             "held for approval");
@@ -136,7 +137,9 @@ impl Gate {
         let decided = self.policy.load_full().decide(&call, Some(&approval_input(&approval)), id, now);
         let stands = match &decided {
             Ok(Decision { effect: Effect::Allow(_), .. }) => true,
-            Ok(Decision { effect: Effect::Hold(now_asked), .. }) => approval.meets(now_asked, &self.approvals.people()),
+            Ok(Decision { effect: Effect::Hold(now_asked), .. }) => {
+                approval.meets(now_asked, &self.approvals.people(), now)
+            }
             Ok(Decision { effect: Effect::Deny(_) | Effect::NoMatch, .. }) | Err(_) => false,
         };
         let decision = match decided {

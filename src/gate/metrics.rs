@@ -12,6 +12,9 @@ use prometheus::IntGauge;
 use prometheus::Opts;
 use prometheus::Registry;
 
+use crate::model::Shadow;
+use crate::model::ShadowEffect;
+
 /// Every figure of this room; every series is there from the start.
 #[derive(Debug)]
 pub struct Metrics {
@@ -22,6 +25,7 @@ pub struct Metrics {
     pub(super) evaluation: Histogram,
     /// Counted where bodies come and go, by the spool.
     pub(super) spooled: IntGauge,
+    shadow: IntCounterVec,
     waiting: IntGauge,
     waited: HashMap<&'static str, Histogram>,
 }
@@ -37,6 +41,18 @@ impl Metrics {
             &["effect"],
         )?;
         registry.register(Box::new(decisions.clone()))?;
+        let shadow = IntCounterVec::new(
+            Opts::new(
+                "holdpoint_policy_shadow_total",
+                "Calls for which shadow mode kept back an answer of the policy, by the strictest that it was; `error` if its rules failed.",
+            ),
+            &["effect"],
+        )?;
+        registry.register(Box::new(shadow.clone()))?;
+        for effect in [ShadowEffect::Deny, ShadowEffect::Hold, ShadowEffect::Allow].map(ShadowEffect::as_str) {
+            shadow.with_label_values(&[effect]);
+        }
+        shadow.with_label_values(&["error"]);
         let evaluation = HistogramOpts::new("holdpoint_policy_eval_seconds", "Time to evaluate the policy for a call.")
             .buckets(vec![2e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1, 1.0]);
         let evaluation = Histogram::with_opts(evaluation)?;
@@ -56,9 +72,20 @@ impl Metrics {
             failed: decisions.with_label_values(&["error"]),
             evaluation,
             spooled,
+            shadow,
             waiting,
             waited: OUTCOMES.map(|outcome| (outcome, waited.with_label_values(&[outcome]))).into(),
         })
+    }
+
+    /// Counts what shadow mode kept back.
+    pub(super) fn shadowed(&self, shadow: &Shadow) {
+        if let Some(strictest) = shadow.matches.iter().map(|matched| matched.effect).min() {
+            self.shadow.with_label_values(&[strictest.as_str()]).inc();
+        }
+        if shadow.error.is_some() {
+            self.shadow.with_label_values(&["error"]).inc();
+        }
     }
 
     /// Counts a call as held until the answer is dropped.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use aws_lc_rs::rand;
+use serde_json::Value;
 
 use crate::approval::ApprovalError;
 use crate::approval::Ending;
@@ -22,6 +23,7 @@ use crate::model::Message;
 use crate::model::Refusal;
 use crate::model::RefusalCode;
 use crate::model::Timestamp;
+use crate::policy;
 
 use super::admit::Gate;
 use super::refuse;
@@ -34,11 +36,17 @@ impl Gate {
     /// # Errors
     /// A refusal if the log does not take it: then the call must not leave.
     pub(super) async fn record_allowed(&self, call: &Call, decision: &Decision) -> Result<(), Refusal> {
-        let rules = match &decision.effect {
-            Effect::Allow(obligations) => obligations.rules.iter().map(String::as_str).collect::<Vec<_>>(),
-            Effect::Hold(_) | Effect::Deny(_) | Effect::NoMatch => Vec::new(),
+        let (rules, log) = match &decision.effect {
+            Effect::Allow(obligations) => {
+                (obligations.rules.iter().map(String::as_str).collect::<Vec<_>>(), wanted(call, &obligations.log))
+            }
+            Effect::Hold(_) | Effect::Deny(_) | Effect::NoMatch => (Vec::new(), None),
         };
-        let data = facts(call).with("decision", decision.id).with("rules", rules);
+        let data = facts(call)
+            .with("decision", decision.id)
+            .with("rules", rules)
+            .with_some("log", log)
+            .with_some("shadow", shadow(decision));
         let event = self.event(EventKind::RequestAllowed, call, Some(decision), data, Vec::new());
         let leaf = event.seal(&self.instance, salt).map_err(|error| self.audit_unavailable(&error.to_string()))?;
         let taken = if self.settings.load().strict_audit {
@@ -67,7 +75,8 @@ impl Gate {
         let data = facts(call)
             .with("code", code.as_str())
             .with_some("decision", decision.map(|decision| decision.id))
-            .with("rules", rules);
+            .with("rules", rules)
+            .with_some("shadow", decision.and_then(shadow));
         let Message::Http(request) = &call.message;
         let private = request.query.iter().map(|query| ("query", query.as_str().into())).collect();
         let leaf = self.event(EventKind::RequestDenied, call, decision, data, private).seal(&self.instance, salt)?;
@@ -89,6 +98,18 @@ impl Gate {
         let event = self.event(EventKind::RequestReplayed, call, Some(decision), data, Vec::new());
         let leaf = event.seal(&self.instance, salt).map_err(|error| self.audit_unavailable(&error.to_string()))?;
         self.log.append_durably(leaf).await.map(drop).map_err(|error| self.audit_unavailable(&error.to_string()))
+    }
+
+    /// Records what rules in shadow mode would have done with a call that is held. That it is held
+    /// is in the events of its approval.
+    pub(super) fn record_shadow(&self, call: &Call, decision: &Decision) {
+        let Some(shadow) = shadow(decision) else { return };
+        let data = facts(call).with("decision", decision.id).with("shadow", shadow);
+        let event = self.event(EventKind::RequestHeld, call, Some(decision), data, Vec::new());
+        let recorded = event.seal(&self.instance, salt).map_err(|error| error.to_string());
+        if let Err(error) = recorded.and_then(|leaf| self.log.append(leaf).map_err(|error| error.to_string())) {
+            tracing::error!(call.id = %call.id, error, "what shadow mode kept back is not in the audit log");
+        }
     }
 
     /// Records how an allowed call ended. The call has left already, so a log that is away can
@@ -184,6 +205,67 @@ fn facts(call: &Call) -> Fields<'_> {
         .with("path", request.path.as_str())
         .with("upstream", call.upstream.name.as_str())
 }
+
+/// The values that the policy wants in the event, beside what every event has. They belong to this
+/// call and not to the decision, which others may share.
+fn wanted<'a>(call: &Call, paths: &'a [String]) -> Option<Vec<Fields<'a>>> {
+    if paths.is_empty() {
+        return None;
+    }
+    let input = policy::input_json(call, None, call.received);
+    let value = |path: &str| path.split('.').try_fold(&input, |here, name| here.get(name));
+    Some(
+        paths.iter().map(|path| Fields::new().with("name", path.as_str()).with("value", logged(value(path)))).collect(),
+    )
+}
+
+/// A value as it can stand in an event: what is long or has parts, as text that may be cut.
+fn logged(value: Option<&Value>) -> Field<'static> {
+    let mut text = match value {
+        None | Some(Value::Null) => return Field::Null,
+        Some(Value::Bool(value)) => return Field::Bool(*value),
+        Some(Value::Number(number)) => {
+            match number.as_i64().filter(|number| number.unsigned_abs() < LOGGED_INTEGER_MAX) {
+                Some(number) => return Field::Integer(number),
+                None => number.to_string(),
+            }
+        }
+        Some(Value::String(text)) => text.replace(char::is_control, " "),
+        Some(value @ (Value::Array(_) | Value::Object(_))) => value.to_string(),
+    };
+    let mut end = text.len().min(LOGGED_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    Field::Text(Cow::Owned(text))
+}
+
+/// The longest value that a policy can have logged, in bytes: 32 of them fit into an event.
+const LOGGED_BYTES_MAX: usize = 256;
+
+/// Whole numbers below this are the same to every reader of JSON.
+const LOGGED_INTEGER_MAX: u64 = 1 << 53;
+
+/// What shadow mode kept back. Names that rules compute may be many, so only so many are told.
+fn shadow(decision: &Decision) -> Option<Fields<'_>> {
+    let shadow = decision.shadow.as_deref()?;
+    let rules = |rules: &[String]| rules.iter().take(SHADOW_RULES_MAX).cloned().collect::<Field<'static>>();
+    let matched = shadow
+        .matches
+        .iter()
+        .map(|matched| Fields::new().with("effect", matched.effect.as_str()).with("rules", rules(&matched.rules)));
+    let of = if shadow.of_upstream { "upstream" } else { "rules" };
+    Some(
+        Fields::new()
+            .with("failed", shadow.error.is_some())
+            .with("matched", matched.collect::<Field<'_>>())
+            .with("of", of),
+    )
+}
+
+/// Rules of one effect in shadow mode that an event names.
+const SHADOW_RULES_MAX: usize = 32;
 
 /// Hides what the leaf commits to from whoever guesses.
 fn salt() -> [u8; 16] {

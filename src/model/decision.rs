@@ -1,5 +1,7 @@
 //! The policy's answer for one call.
 
+use std::sync::Arc;
+
 use super::digest::PolicyDigest;
 use super::ids::DecisionId;
 use super::obligations::AllowObligations;
@@ -14,6 +16,50 @@ pub struct Decision {
     pub policy: PolicyDigest,
     /// What is to be done.
     pub effect: Effect,
+    /// What was asked in shadow mode and has no effect; `None` where nothing matched.
+    pub shadow: Option<Arc<Shadow>>,
+}
+
+/// What would have been done as well, had it not been in shadow mode. It is recorded and counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shadow {
+    /// The rules that matched, the strictest effect first, each effect once.
+    pub matches: Vec<ShadowMatch>,
+    /// Why rules in shadow mode could not answer, if they could not. For the operator's log.
+    pub error: Option<String>,
+    /// True if the whole upstream is in shadow mode, and these are the answers of its real rules.
+    pub of_upstream: bool,
+}
+
+/// Rules in shadow mode that matched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShadowMatch {
+    /// What they would have done.
+    pub effect: ShadowEffect,
+    /// Their names, in order. Empty where it was the policy's default.
+    pub rules: Vec<String>,
+}
+
+/// What a rule in shadow mode would have done, the strictest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ShadowEffect {
+    /// Deny the call.
+    Deny,
+    /// Hold it for approval.
+    Hold,
+    /// Allow it.
+    Allow,
+}
+
+impl ShadowEffect {
+    /// The word for records and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deny => "deny",
+            Self::Hold => "hold",
+            Self::Allow => "allow",
+        }
+    }
 }
 
 /// What is to be done with a call.

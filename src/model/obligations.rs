@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::pointer::RequestPointer;
+
 /// How bad it would be if this call were wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -57,6 +59,25 @@ pub enum OnDisconnect {
     Withdraw,
 }
 
+/// Within what bounds reviewers may allow the like of a call again, should they want to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Grant {
+    /// How many calls it may cover.
+    pub max_uses: u32,
+    /// How long it may last.
+    pub max_duration: Duration,
+}
+
+/// Who else may approve once a held call has waited for some time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Escalation {
+    /// After what time from the creation of the approval.
+    pub after: Duration,
+    /// Their groups. From then on up to `count` people of each may take any of the places that
+    /// have to be filled; how many places there are does not change.
+    pub reviewers: Vec<Requirement>,
+}
+
 /// What all matching holds ask for, merged: the strictest of each wins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldObligations {
@@ -85,6 +106,19 @@ pub struct HoldObligations {
     /// True if every rule says that running the call twice does no more than running it once.
     #[serde(default)]
     pub repeatable: bool,
+    /// The channels by which reviewers should hear of it: all that a rule named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<String>,
+    /// Within what bounds it may be allowed again: the smallest, and only if every rule offers it
+    /// and none calls the action irreversible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<Grant>,
+    /// What reviewers see only as hashes: all that a rule named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redact: Vec<RequestPointer>,
+    /// Who else may approve after some time: all that a rule named, the earliest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub escalate: Vec<Escalation>,
 }
 
 /// What the matching allows ask for, merged.
@@ -94,4 +128,7 @@ pub struct AllowObligations {
     pub rules: Vec<String>,
     /// The credential profile to use instead of the upstream's.
     pub credential: Option<String>,
+    /// The paths below `input` whose values go into the audit event: all that a rule named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
 }

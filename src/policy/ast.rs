@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use regorus::Value;
+use regorus::unstable::ArithOp;
 use regorus::unstable::AssignOp;
 use regorus::unstable::Expr;
 use regorus::unstable::Literal;
+use regorus::unstable::LiteralStmt;
 use regorus::unstable::Module;
 use regorus::unstable::Query;
 use regorus::unstable::Rule;
@@ -106,17 +108,24 @@ impl<'a> Reference<'a> {
 }
 
 /// How much a rule nests.
+#[derive(Default)]
 pub(super) struct Shape {
     /// How deep expressions and queries are nested.
     pub(super) depth: usize,
     /// How many loops there are: `some … in …`, `every`, and brackets that a variable may run through. They
     /// nest as well, wherever they stand.
     pub(super) loops: usize,
+    /// How often numbers that are not constant are multiplied, a `product` counting as
+    /// [`PRODUCT_COST`] times: each time there may be twice as many digits.
+    pub(super) multiplications: usize,
 }
+
+/// A product of as many numbers as its builtin takes.
+const PRODUCT_COST: usize = 10;
 
 /// Shows `see` all of `rule`, and returns how much it nests.
 pub(super) fn walk<'a>(rule: &'a Rule, see: &mut dyn FnMut(Seen<'a>)) -> Shape {
-    let mut walk = Walk { todo: Vec::new(), depth: 0, shape: Shape { depth: 0, loops: 0 }, see };
+    let mut walk = Walk { todo: Vec::new(), depth: 0, shape: Shape::default(), see };
     walk.rule(rule);
     while let Some((node, depth)) = walk.todo.pop() {
         walk.depth = depth;
@@ -127,6 +136,18 @@ pub(super) fn walk<'a>(rule: &'a Rule, see: &mut dyn FnMut(Seen<'a>)) -> Shape {
         }
     }
     walk.shape
+}
+
+/// Shows `see` all of one statement.
+pub(super) fn walk_statement<'a>(statement: &'a LiteralStmt, see: &mut dyn FnMut(Seen<'a>)) {
+    let mut walk = Walk { todo: Vec::new(), depth: 0, shape: Shape::default(), see };
+    walk.statement(statement);
+    while let Some((node, _)) = walk.todo.pop() {
+        match node {
+            Node::Expr(expr) => walk.expr(expr),
+            Node::Query(query) => walk.query(query),
+        }
+    }
 }
 
 enum Node<'a> {
@@ -178,29 +199,31 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn query(&mut self, query: &'a Query) {
-        for statement in &query.stmts {
-            match &statement.literal {
-                Literal::SomeVars { .. } => {}
-                Literal::SomeIn { key, value, collection, .. } => {
-                    self.shape.loops += 1;
-                    key.iter().for_each(|key| self.later(key));
-                    self.later(value);
-                    self.later(collection);
-                }
-                Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.later(expr),
-                Literal::Every { domain, query, .. } => {
-                    self.shape.loops += 1;
-                    self.later(domain);
-                    self.later_query(query);
-                }
+        query.stmts.iter().for_each(|statement| self.statement(statement));
+    }
+
+    fn statement(&mut self, statement: &'a LiteralStmt) {
+        match &statement.literal {
+            Literal::SomeVars { .. } => {}
+            Literal::SomeIn { key, value, collection, .. } => {
+                self.shape.loops += 1;
+                key.iter().for_each(|key| self.later(key));
+                self.later(value);
+                self.later(collection);
             }
-            for with in &statement.with_mods {
-                if let Some(target) = Reference::of(&with.refr) {
-                    (self.see)(Seen::Replaced(target));
-                }
-                self.brackets(&with.refr);
-                self.later(&with.r#as);
+            Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.later(expr),
+            Literal::Every { domain, query, .. } => {
+                self.shape.loops += 1;
+                self.later(domain);
+                self.later_query(query);
             }
+        }
+        for with in &statement.with_mods {
+            if let Some(target) = Reference::of(&with.refr) {
+                (self.see)(Seen::Replaced(target));
+            }
+            self.brackets(&with.refr);
+            self.later(&with.r#as);
         }
     }
 
@@ -234,6 +257,9 @@ impl<'a> Walk<'a, '_> {
             Expr::Call { fcn, params, .. } => {
                 if let Some(function) = Reference::of(fcn) {
                     self.shape.loops += usize::from(function.root == Some("walk"));
+                    let grows =
+                        function.root == Some("product") && params.iter().any(|param| constant(param).is_none());
+                    self.shape.multiplications += PRODUCT_COST * usize::from(grows);
                     (self.see)(Seen::Call { function, arguments: params.len() });
                 }
                 self.brackets(fcn);
@@ -242,10 +268,13 @@ impl<'a> Walk<'a, '_> {
                 params.iter().for_each(|param| self.later(param));
             }
             Expr::UnaryExpr { expr, .. } => self.later(expr),
-            Expr::BinExpr { lhs, rhs, .. }
-            | Expr::BoolExpr { lhs, rhs, .. }
-            | Expr::ArithExpr { lhs, rhs, .. }
-            | Expr::AssignExpr { lhs, rhs, .. } => {
+            Expr::ArithExpr { op, lhs, rhs, .. } => {
+                let grows = *op == ArithOp::Mul && constant(lhs).is_none() && constant(rhs).is_none();
+                self.shape.multiplications += usize::from(grows);
+                self.later(lhs);
+                self.later(rhs);
+            }
+            Expr::BinExpr { lhs, rhs, .. } | Expr::BoolExpr { lhs, rhs, .. } | Expr::AssignExpr { lhs, rhs, .. } => {
                 self.later(lhs);
                 self.later(rhs);
             }
@@ -303,25 +332,40 @@ pub(super) fn locals(rule: &Rule) -> BTreeSet<&str> {
     names
 }
 
-fn declarations<'a>(query: &'a Query, names: &mut BTreeSet<&'a str>, todo: &mut Vec<Node<'a>>) {
-    for statement in &query.stmts {
-        match &statement.literal {
-            Literal::SomeVars { vars, .. } => names.extend(vars.iter().map(|name| name.text())),
-            Literal::SomeIn { key, value, collection, .. } => {
-                key.iter().for_each(|key| declare(key, names));
-                declare(value, names);
-                todo.push(Node::Expr(collection));
-            }
-            Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => todo.push(Node::Expr(expr)),
-            Literal::Every { key, value, domain, query, .. } => {
-                names.extend(key.iter().map(|name| name.text()));
-                names.insert(value.text());
-                todo.push(Node::Expr(domain));
-                todo.push(Node::Query(query));
-            }
+/// The names that `statement` declares, in comprehensions as well.
+pub(super) fn declared(statement: &LiteralStmt) -> BTreeSet<&str> {
+    let (mut names, mut todo) = (BTreeSet::new(), Vec::new());
+    declares(statement, &mut names, &mut todo);
+    while let Some(node) = todo.pop() {
+        match node {
+            Node::Query(query) => declarations(query, &mut names, &mut todo),
+            Node::Expr(expr) => inside(expr, &mut names, &mut todo),
         }
-        todo.extend(statement.with_mods.iter().map(|with| Node::Expr(&with.r#as)));
     }
+    names
+}
+
+fn declarations<'a>(query: &'a Query, names: &mut BTreeSet<&'a str>, todo: &mut Vec<Node<'a>>) {
+    query.stmts.iter().for_each(|statement| declares(statement, names, todo));
+}
+
+fn declares<'a>(statement: &'a LiteralStmt, names: &mut BTreeSet<&'a str>, todo: &mut Vec<Node<'a>>) {
+    match &statement.literal {
+        Literal::SomeVars { vars, .. } => names.extend(vars.iter().map(|name| name.text())),
+        Literal::SomeIn { key, value, collection, .. } => {
+            key.iter().for_each(|key| declare(key, names));
+            declare(value, names);
+            todo.push(Node::Expr(collection));
+        }
+        Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => todo.push(Node::Expr(expr)),
+        Literal::Every { key, value, domain, query, .. } => {
+            names.extend(key.iter().map(|name| name.text()));
+            names.insert(value.text());
+            todo.push(Node::Expr(domain));
+            todo.push(Node::Query(query));
+        }
+    }
+    todo.extend(statement.with_mods.iter().map(|with| Node::Expr(&with.r#as)));
 }
 
 /// Looks for declarations inside of `expr`, which are in the queries of its comprehensions.
@@ -445,7 +489,18 @@ pub(super) fn rule_path(package: &Path, rule: &Rule) -> Path {
     path
 }
 
+/// The source of `span`. The parser's spans leave out the quotes of a text that they begin or end with.
+pub(super) fn text(span: &Span) -> &str {
+    let source = span.source.get_contents().as_str();
+    let (start, end) = (span.start as usize, span.end as usize);
+    let is_quote =
+        |at: Option<usize>| at.and_then(|at| source.as_bytes().get(at)).is_some_and(|byte| b"\"`".contains(byte));
+    let before = usize::from(is_quote(start.checked_sub(1)));
+    let after = usize::from(is_quote(Some(end)));
+    source.get(start - before..end + after).unwrap_or_default()
+}
+
 /// An error at `span`.
 pub(super) fn error_at(span: &Span, message: impl Into<String>) -> LoadError {
-    LoadError::at(span.source.get_path(), span.source.get_contents(), span.line, span.col, message)
+    LoadError::at(span.source.get_path(), span.source.get_contents(), span.line, span.col, message).over(span.text())
 }

@@ -22,6 +22,10 @@ const ELEMENTS_MAX: u64 = 10_000;
 const WIDTH_MAX: usize = 256;
 /// The longest text that a builtin may make out of shorter ones, in bytes.
 const TEXT_BYTES_MAX: usize = 16 << 20;
+/// The most numbers that `product` multiplies.
+const FACTORS_MAX: u64 = 1_000;
+/// The most items of an array that `array.concat` makes out of two.
+const JOINED_MAX: u64 = 1_000_000;
 /// The longest text that is read as a number, in bytes.
 const NUMBER_BYTES_MAX: usize = 400;
 /// The largest power of ten of a number that is given as text.
@@ -71,7 +75,7 @@ fn forbidden(name: &str) -> Option<&'static str> {
 }
 
 /// The builtins that have a capped version, with the number of their arguments.
-const CAPPED: [(&str, u8, Function); 11] = [
+const CAPPED: [(&str, u8, Function); 21] = [
     ("numbers.range", 2, range),
     ("numbers.range_step", 3, range),
     ("net.cidr_expand", 1, cidr_expand),
@@ -83,6 +87,16 @@ const CAPPED: [(&str, u8, Function); 11] = [
     ("units.parse", 1, number_text),
     ("units.parse_bytes", 1, number_text),
     ("bits.lsh", 2, shift),
+    ("concat", 2, concat),
+    ("array.concat", 2, array_concat),
+    ("json.marshal", 1, marshal),
+    ("json.marshal_with_options", 2, marshal),
+    ("hex.encode", 1, encode),
+    ("base64.encode", 1, encode),
+    ("base64url.encode", 1, encode),
+    ("base64url.encode_no_pad", 1, encode),
+    ("urlquery.encode", 1, encode),
+    ("product", 1, product),
 ];
 
 type Function = fn(&str, &[Value]) -> Result<Value>;
@@ -150,7 +164,86 @@ fn sprintf(name: &str, values: &[Value]) -> Result<Value> {
             rest.next();
         }
     }
+    fits_written(name, values)?;
     call(name, values)
+}
+
+fn concat(name: &str, values: &[Value]) -> Result<Value> {
+    if let [Value::String(between), texts] = values {
+        let lengths = |texts: &mut dyn Iterator<Item = &Value>| {
+            texts.fold(0usize, |bytes, text| {
+                let text = text.as_string().map_or(0, |text| text.len());
+                bytes.saturating_add(text).saturating_add(between.len())
+            })
+        };
+        fits(
+            name,
+            match texts {
+                Value::Array(texts) => lengths(&mut texts.iter()),
+                Value::Set(texts) => lengths(&mut texts.iter_sorted()),
+                _ => 0,
+            },
+        )?;
+    }
+    call(name, values)
+}
+
+fn array_concat(name: &str, values: &[Value]) -> Result<Value> {
+    let length = values.iter().filter_map(|value| value.as_array().ok()).map(|items| items.len() as u64).sum::<u64>();
+    if length > JOINED_MAX {
+        bail!("`{name}` gives at most {JOINED_MAX} items");
+    }
+    call(name, values)
+}
+
+fn marshal(name: &str, values: &[Value]) -> Result<Value> {
+    fits_written(name, values.get(..1).unwrap_or_default())?;
+    call(name, values)
+}
+
+/// Each byte becomes at most three.
+fn encode(name: &str, values: &[Value]) -> Result<Value> {
+    if let Some(Value::String(text)) = values.first() {
+        fits(name, text.len().saturating_mul(3))?;
+    }
+    call(name, values)
+}
+
+fn product(name: &str, values: &[Value]) -> Result<Value> {
+    let factors = match values.first() {
+        Some(Value::Array(factors)) => factors.len() as u64,
+        Some(Value::Set(factors)) => factors.len() as u64,
+        _ => 0,
+    };
+    if factors > FACTORS_MAX {
+        bail!("`{name}` multiplies at most {FACTORS_MAX} numbers");
+    }
+    call(name, values)
+}
+
+/// Refuses values whose text would be too long. Values share what they are made of, so that few of
+/// them can stand for very many: the walk gives up as soon as it is too much.
+fn fits_written(name: &str, values: &[Value]) -> Result<()> {
+    fn write(value: &Value, bytes: &mut usize) {
+        // With the quotes, commas and braces around it.
+        *bytes = bytes.saturating_add(4);
+        if *bytes > TEXT_BYTES_MAX {
+            return;
+        }
+        match value {
+            Value::String(text) => *bytes = bytes.saturating_add(text.len()),
+            Value::Array(items) => items.iter().for_each(|item| write(item, bytes)),
+            Value::Set(items) => items.iter_sorted().for_each(|item| write(item, bytes)),
+            Value::Object(fields) => fields.iter_sorted().for_each(|(key, value)| {
+                write(key, bytes);
+                write(value, bytes);
+            }),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Undefined => {}
+        }
+    }
+    let mut bytes = 0;
+    values.iter().for_each(|value| write(value, &mut bytes));
+    fits(name, bytes)
 }
 
 fn replace(name: &str, values: &[Value]) -> Result<Value> {
@@ -197,6 +290,10 @@ fn number_text(name: &str, values: &[Value]) -> Result<Value> {
     if let Some(Value::String(text)) = values.first() {
         if text.len() > NUMBER_BYTES_MAX {
             bail!("`{name}` reads numbers of at most {NUMBER_BYTES_MAX} characters");
+        }
+        // OPA does not read them either.
+        if text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace) {
+            bail!("`{name}` reads no number with space around it");
         }
         let exponent = text.rsplit_once(['e', 'E']).map(|(_, exponent)| {
             let digits: String = exponent.chars().filter(char::is_ascii_digit).collect();
@@ -275,6 +372,16 @@ mod tests {
             ("to_number(\"1e3\")", "1000"),
             ("units.parse_bytes(\"1KiB\")", "1024"),
             ("bits.lsh(1, 8)", "256"),
+            ("concat(\", \", [\"a\", \"b\"])", "\"a, b\""),
+            ("concat(\"\", {\"b\", \"a\"})", "\"ab\""),
+            ("array.concat([1], [2])", "[1,2]"),
+            ("json.marshal({\"a\": [1, \"x\"]})", "\"{\\\"a\\\":[1,\\\"x\\\"]}\""),
+            ("hex.encode(\"ab\")", "\"6162\""),
+            ("base64.encode(\"ab\")", "\"YWI=\""),
+            ("base64url.encode(\"ab\")", "\"YWI=\""),
+            ("base64url.encode_no_pad(\"ab\")", "\"YWI\""),
+            ("urlquery.encode(\"a b\")", "\"a+b\""),
+            ("product([2, 3])", "6"),
         ] {
             assert_eq!(answer(expression), expected, "{expression}");
         }
@@ -304,6 +411,8 @@ mod tests {
             ("to_number(\"1e2000000000\")", "`to_number` reads numbers up to a power of 400 of ten"),
             ("units.parse(\"1e2000000000Ki\")", "`units.parse` reads numbers up to a power of 400 of ten"),
             ("bits.lsh(1, 1000000000)", "`bits.lsh` shifts by at most 4096 bits"),
+            ("to_number(\" 1\")", "`to_number` reads no number with space around it"),
+            ("to_number(\"1\\n\")", "`to_number` reads no number with space around it"),
             ("to_number(\"many\")", "could not parse string as number"),
         ] {
             assert_eq!(answer(expression), expected, "{expression}");

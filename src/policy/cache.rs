@@ -2,15 +2,20 @@
 //! policy, data or configuration can meet an old decision.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use parking_lot::RwLock;
 
 use crate::model::Effect;
 use crate::model::Sha256;
+use crate::model::Shadow;
+
+/// What is decided, and what rules in shadow mode would have decided.
+pub(super) type Answer = (Effect, Option<Arc<Shadow>>);
 
 /// A bounded map from projections to answers, in shards so that cores do not wait for each other.
 pub(super) struct Cache {
-    shards: Vec<RwLock<HashMap<Sha256, Effect>>>,
+    shards: Vec<RwLock<HashMap<Sha256, Answer>>>,
 }
 
 impl Cache {
@@ -18,11 +23,11 @@ impl Cache {
         Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
     }
 
-    pub(super) fn find(&self, key: &Sha256) -> Option<Effect> {
+    pub(super) fn find(&self, key: &Sha256) -> Option<Answer> {
         self.shard(key)?.read().get(key).cloned()
     }
 
-    pub(super) fn keep(&self, key: Sha256, effect: &Effect) {
+    pub(super) fn keep(&self, key: Sha256, answer: &Answer) {
         let Some(shard) = self.shard(&key) else { return };
         let mut shard = shard.write();
         // Beginning anew costs one evaluation for each key that is still in use, and needs no
@@ -30,11 +35,11 @@ impl Cache {
         if shard.len() >= ENTRIES_PER_SHARD {
             shard.clear();
         }
-        shard.insert(key, effect.clone());
+        shard.insert(key, answer.clone());
     }
 
     /// The key is a hash, so any byte of it spreads evenly.
-    fn shard(&self, key: &Sha256) -> Option<&RwLock<HashMap<Sha256, Effect>>> {
+    fn shard(&self, key: &Sha256) -> Option<&RwLock<HashMap<Sha256, Answer>>> {
         self.shards.get(usize::from(key.as_bytes()[0]) % SHARDS)
     }
 }

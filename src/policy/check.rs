@@ -1,8 +1,6 @@
 //! What is refused before a policy is used: whatever could only fail, or silently not match, in
 //! the middle of a call.
 
-use std::collections::BTreeSet;
-
 use regorus::unstable::Module;
 use regorus::unstable::Ref;
 use regorus::unstable::Rule;
@@ -212,13 +210,4 @@ fn whole_package(
         None => "name the rule that you need".to_owned(),
     };
     errors.push(ast::error_at(reference.span, message).hint(hint));
-}
-
-/// The sets that some rule adds to.
-pub(super) fn kinds(modules: &[Ref<Module>]) -> BTreeSet<RuleKind> {
-    let rules = modules.iter().flat_map(|module| {
-        let package = ast::package(module);
-        module.policy.iter().filter_map(move |rule| RuleKind::of(&ast::rule_path(&package, rule)))
-    });
-    rules.collect()
 }

@@ -3,16 +3,20 @@
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
+use std::sync::Arc;
 
 use regorus::Engine;
 use regorus::LimitError;
 use regorus::Value;
 
+use super::cache::Answer;
 use super::cache::Cache;
 use super::error::EvaluateError;
 use super::input;
 use super::input::Input;
 use super::merge;
+use super::obligations::Enforce;
+use super::obligations::LATE_SHADOW;
 use super::obligations::Obligations;
 use super::projection::Projection;
 use super::reads::InputPaths;
@@ -20,6 +24,7 @@ use super::rules::RuleInfo;
 use super::rules::RuleKind;
 use super::settings::DefaultEffect;
 use super::settings::Settings;
+use super::shadow;
 use crate::model::Assurance;
 use crate::model::Body;
 use crate::model::Call;
@@ -30,6 +35,8 @@ use crate::model::HoldObligations;
 use crate::model::Message;
 use crate::model::OnDisconnect;
 use crate::model::PolicyDigest;
+use crate::model::Shadow;
+use crate::model::ShadowMatch;
 use crate::model::Timestamp;
 
 /// A compiled policy. It never changes: a changed policy is another one, with another digest.
@@ -38,7 +45,11 @@ pub struct Policy {
     pub(super) engine: Engine,
     /// The sets that some rule adds to.
     pub(super) kinds: BTreeSet<RuleKind>,
+    /// The sets that rules in shadow mode add to.
+    pub(super) shadow_kinds: BTreeSet<RuleKind>,
     pub(super) reads: InputPaths,
+    /// The same without the rules in shadow mode.
+    pub(super) enforced_reads: InputPaths,
     /// What decisions depend on, where they can be shared, and those made so far.
     pub(super) projection: Option<Projection>,
     pub(super) cache: Cache,
@@ -56,7 +67,13 @@ impl Policy {
     /// True unless no rule can look at the body or its length. A call must then be read whole
     /// before it is decided.
     pub fn reads_body(&self) -> bool {
-        BODY.iter().any(|name| self.reads.may_read(&["request", name]))
+        BODY.iter().any(|name| self.enforced_reads.may_read(&["request", name]))
+    }
+
+    /// True if a rule in shadow mode can look at the body or its length. It does without where the
+    /// body was not read.
+    pub fn shadow_reads_body(&self) -> bool {
+        !self.shadow_kinds.is_empty() && BODY.iter().any(|name| self.reads.may_read(&["request", name]))
     }
 
     /// The parts of the input that rules can look at.
@@ -88,14 +105,15 @@ impl Policy {
         }
         // With an approval in hand the question is another one each time.
         let key = self.projection.as_ref().filter(|_| approval.is_none()).map(|projection| projection.key(call));
-        if let Some(effect) = key.as_ref().and_then(|key| self.cache.find(key)) {
-            return Ok(Decision { id, policy: self.digest, effect });
+        if let Some((effect, shadow)) = key.as_ref().and_then(|key| self.cache.find(key)) {
+            return Ok(Decision { id, policy: self.digest, effect, shadow });
         }
-        let effect = self.evaluate(call, approval, now)?;
-        if let Some(key) = key {
-            self.cache.keep(key, &effect);
+        let (effect, shadow) = self.evaluate(call, approval, now)?;
+        // That a rule failed may have been for want of time.
+        if let Some(key) = key.filter(|_| shadow.as_ref().is_none_or(|shadow| shadow.error.is_none())) {
+            self.cache.keep(key, &(effect.clone(), shadow.clone()));
         }
-        Ok(Decision { id, policy: self.digest, effect })
+        Ok(Decision { id, policy: self.digest, effect, shadow })
     }
 
     /// True if calls that the rules cannot tell apart share a decision.
@@ -108,33 +126,73 @@ impl Policy {
         call: &Call,
         approval: Option<&serde_json::Value>,
         now: Timestamp,
-    ) -> Result<Effect, EvaluateError> {
+    ) -> Result<Answer, EvaluateError> {
         let Input { value, malformed } = input::build(call, approval, now);
-        if let Some(problem) = malformed.filter(|_| self.trusts_body()) {
-            return Err(EvaluateError::BodyUnreadable(problem));
+        if let Some(problem) = malformed.as_ref().filter(|_| trusts_body(&self.enforced_reads)) {
+            return Err(EvaluateError::BodyUnreadable(problem.clone()));
         }
         let mut engine = self.engine.clone();
-        engine.set_input(value);
+        engine.set_input(value.clone());
+        let effect = self.effect(&mut engine)?;
+        Ok((effect, self.shadow(call, value, malformed)))
+    }
+
+    /// Decides about an input that was saved or made up, for `policy eval` and `policy replay`.
+    ///
+    /// # Errors
+    /// As for [`Self::decide`], but for what only the call itself shows.
+    pub fn decide_input(&self, input: &serde_json::Value) -> Result<Effect, EvaluateError> {
+        let body_error = input.get("request").and_then(|request| request.get("body_error")?.as_str());
+        if let Some(problem) = body_error.filter(|_| trusts_body(&self.enforced_reads) && input::is_malformed(input)) {
+            return Err(EvaluateError::BodyUnreadable(problem.to_owned()));
+        }
+        let mut engine = self.engine.clone();
+        engine.set_input(input::from_json(input));
         self.effect(&mut engine)
     }
 
-    /// True if a rule looks at the body, and none at why it may not be there. To such rules a body
-    /// that cannot be read would look like none at all.
-    fn trusts_body(&self) -> bool {
-        self.reads.may_read(&["request", "body"]) && !self.reads.names(&["request", "body_error"])
+    /// What rules in shadow mode would have done. Whatever goes wrong with them is told and has no
+    /// effect.
+    fn shadow(&self, call: &Call, input: Value, malformed: Option<String>) -> Option<Arc<Shadow>> {
+        if self.shadow_kinds.is_empty() {
+            return None;
+        }
+        let mut shadow = Shadow::default();
+        let Message::Http(request) = &call.message;
+        let unusable = match malformed.filter(|_| trusts_body(&self.reads)) {
+            Some(problem) => Some(EvaluateError::BodyUnreadable(problem)),
+            None => (matches!(request.body, Body::Unread | Body::Kept { .. }) && self.shadow_reads_body())
+                .then_some(EvaluateError::BodyUnread),
+        };
+        let kinds = self.shadow_kinds.iter().filter(|_| unusable.is_none());
+        shadow.error = unusable.as_ref().map(ToString::to_string);
+        for kind in kinds {
+            // Another engine for each: what one has failed at says nothing about the next.
+            let mut engine = self.engine.clone();
+            engine.set_input(input.clone());
+            match self.matched(&mut engine, *kind, shadow::path(*kind)) {
+                Ok(matched) if matched.is_empty() => {}
+                Ok(matched) => {
+                    let rules = merge::names(matched);
+                    shadow.matches.push(ShadowMatch { effect: kind.shadow_effect(), rules });
+                }
+                Err(error) => shadow.error = Some(error.to_string()),
+            }
+        }
+        (!shadow.matches.is_empty() || shadow.error.is_some()).then(|| Arc::new(shadow))
     }
 
     fn effect(&self, engine: &mut Engine) -> Result<Effect, EvaluateError> {
-        let denials = self.matched(engine, RuleKind::Deny)?;
+        let denials = self.enforced(engine, RuleKind::Deny)?;
         if !denials.is_empty() {
             return Ok(Effect::Deny(merge::denials(denials)));
         }
-        let holds = self.matched(engine, RuleKind::Hold)?;
+        let holds = self.enforced(engine, RuleKind::Hold)?;
         if !holds.is_empty() {
             let merged = merge::holds(holds, &self.settings.default_reviewers);
             return merged.map(Effect::Hold).map_err(|error| failed(RuleKind::Hold, error));
         }
-        let allows = self.matched(engine, RuleKind::Allow)?;
+        let allows = self.enforced(engine, RuleKind::Allow)?;
         if !allows.is_empty() {
             return merge::allows(allows).map(Effect::Allow).map_err(|error| failed(RuleKind::Allow, error));
         }
@@ -145,13 +203,21 @@ impl Policy {
     }
 
     /// What the rules of one set ask for, of those that matched.
-    fn matched(&self, engine: &mut Engine, kind: RuleKind) -> Result<Vec<Obligations>, EvaluateError> {
+    fn enforced(&self, engine: &mut Engine, kind: RuleKind) -> Result<Vec<Obligations>, EvaluateError> {
         if !self.kinds.contains(&kind) {
             return Ok(Vec::new());
         }
+        let matched = self.matched(engine, kind, kind.path().to_owned())?;
+        match matched.iter().find(|matched| matched.enforce == Enforce::Shadow) {
+            None => Ok(matched),
+            Some(late) => Err(failed(kind, late.error(LATE_SHADOW))),
+        }
+    }
+
+    fn matched(&self, engine: &mut Engine, kind: RuleKind, set: String) -> Result<Vec<Obligations>, EvaluateError> {
         // regorus is large; should it ever panic, this call is refused and all others go on. The
         // engine is this call's own and is dropped.
-        let answer = catch_unwind(AssertUnwindSafe(|| engine.eval_rule(kind.path().to_owned())))
+        let answer = catch_unwind(AssertUnwindSafe(|| engine.eval_rule(set)))
             .map_err(|_| EvaluateError::Rego(format!("the evaluation of `{kind}` panicked")))?;
         match answer {
             Ok(Value::Set(objects)) => objects
@@ -187,12 +253,22 @@ impl Policy {
             credential: None,
             on_disconnect: OnDisconnect::Wait,
             repeatable: false,
+            channels: Vec::new(),
+            grant: None,
+            redact: Vec::new(),
+            escalate: Vec::new(),
         }
     }
 }
 
+/// True if a rule looks at the body, and none at why it may not be there. To such rules a body
+/// that cannot be read would look like none at all.
+fn trusts_body(reads: &InputPaths) -> bool {
+    reads.may_read(&["request", "body"]) && !reads.names(&["request", "body_error"])
+}
+
 /// The parts of `input.request` that are known only once the body was read.
-const BODY: [&str; 3] = ["body", "body_bytes", "body_error"];
+pub(super) const BODY: [&str; 3] = ["body", "body_bytes", "body_error"];
 
 fn failed(kind: RuleKind, error: super::obligations::ObligationError) -> EvaluateError {
     EvaluateError::Obligation { kind, error }

@@ -22,6 +22,8 @@ pub struct LoadError {
     pub line: u32,
     /// The column, from 1; 0 where it is about the whole file.
     pub column: u32,
+    /// How many characters of the line it is about; 0 where that is not known.
+    pub width: u32,
     /// What is wrong.
     pub message: String,
     /// What to do about it.
@@ -33,7 +35,8 @@ pub struct LoadError {
 impl LoadError {
     /// An error about the whole of `file`.
     pub(super) fn of_file(file: &str, message: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), line: 0, column: 0, message: message.into(), hint: None, snippet: None }
+        let message = message.into();
+        Self { file: file.to_owned(), line: 0, column: 0, width: 0, message, hint: None, snippet: None }
     }
 
     /// An error at a line and column of `file`, whose text is `text`; a tab counts as four columns,
@@ -52,6 +55,13 @@ impl LoadError {
         Self { line, column, snippet, ..Self::of_file(file, message) }
     }
 
+    /// The same, about the first line of `text`, which begins at its place.
+    pub(super) fn over(mut self, text: &str) -> Self {
+        let width = text.lines().next().map_or(0, |line| line.trim_end().chars().count());
+        self.width = u32::try_from(width).unwrap_or(0);
+        self
+    }
+
     /// The same, with advice.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -61,7 +71,7 @@ impl LoadError {
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column, message, hint, snippet } = self;
+        let Self { file, line, column, width: _, message, hint, snippet } = self;
         match (file.is_empty(), *line) {
             (true, _) => write!(f, "{message}")?,
             (false, 0) => write!(f, "{file}: {message}")?,

@@ -122,9 +122,36 @@ impl<'a> Names<'a> {
         above.chain(below.map(|(_, index)| *index)).collect()
     }
 
+    /// The rules at `path` and all that they use, directly or not.
+    pub(super) fn reachable(&self, path: &Path) -> Vec<(&'a Module, &'a Rule)> {
+        self.closure(self.touched(path))
+    }
+
+    /// All that `rule` uses, directly or not.
+    pub(super) fn used_by(&self, module: &'a Module, rule: &'a Rule) -> Vec<(&'a Module, &'a Rule)> {
+        self.closure(self.uses(&[(module, rule)]))
+    }
+
+    fn closure(&self, start: impl IntoIterator<Item = usize>) -> Vec<(&'a Module, &'a Rule)> {
+        let mut todo: Vec<usize> = start.into_iter().collect();
+        let mut seen = BTreeSet::new();
+        let mut rules = Vec::new();
+        while let Some(index) = todo.pop() {
+            let Some(group) = self.groups.get(index).filter(|_| seen.insert(index)) else { continue };
+            rules.extend(&group.rules);
+            todo.extend(self.uses(&group.rules));
+        }
+        rules
+    }
+
+    /// The rules that are one document or function with `path`.
+    pub(super) fn group(&self, path: &Path) -> Option<&Group<'a>> {
+        self.groups.get(*self.by_path.get(path)?)
+    }
+
     /// Refuses recursion, and chains of rules that nest more than `nesting_max` altogether.
     pub(super) fn check(&self, nesting_max: usize, errors: &mut Vec<LoadError>) {
-        let edges: Vec<BTreeSet<usize>> = self.groups.iter().map(|group| self.uses(group)).collect();
+        let edges: Vec<BTreeSet<usize>> = self.groups.iter().map(|group| self.uses(&group.rules)).collect();
         let costs = self.groups.iter().map(Group::cost).collect();
         let mut search = Search { edges: &edges, costs, state: vec![State::New; edges.len()], cycles: Vec::new() };
         (0..edges.len()).for_each(|start| search.from(start));
@@ -135,21 +162,29 @@ impl<'a> Names<'a> {
             let message = format!("{} uses itself: {}", group.name(), names.join(" uses "));
             errors.push(group.error(message).hint("a policy must end, so rules and functions cannot be recursive"));
         }
+        let hint = "use fewer functions, loops and comprehensions within one another";
+        self.too_dear(&search, nesting_max, "nest too deep", hint, errors);
+        let costs = self.groups.iter().map(Group::multiplications).collect();
+        let mut search = Search { edges: &edges, costs, state: vec![State::New; edges.len()], cycles: Vec::new() };
+        (0..edges.len()).for_each(|start| search.from(start));
+        let hint = "a number that is multiplied with itself again and again would not end; multiply with constants";
+        self.too_dear(&search, MULTIPLICATIONS_MAX, "multiply too often", hint, errors);
+    }
+
+    /// Tells of the rules that cost more than `max`, together with what they use.
+    fn too_dear(&self, search: &Search<'_>, max: usize, what: &str, hint: &str, errors: &mut Vec<LoadError>) {
         for (index, group) in self.groups.iter().enumerate() {
-            let is_within = |index: usize| search.cost(index).is_none_or(|cost| cost <= nesting_max);
-            // Whatever uses it is too deep as well, and need not be told.
-            if !is_within(index) && edges.get(index).into_iter().flatten().all(|used| is_within(*used)) {
-                let message = format!("{} and what it uses nest too deep", group.name());
-                errors.push(
-                    group.error(message).hint("use fewer functions, loops and comprehensions within one another"),
-                );
+            let is_within = |index: usize| search.cost(index).is_none_or(|cost| cost <= max);
+            // Whatever uses it is too dear as well, and need not be told.
+            if !is_within(index) && search.edges.get(index).into_iter().flatten().all(|used| is_within(*used)) {
+                errors.push(group.error(format!("{} and what it uses {what}", group.name())).hint(hint));
             }
         }
     }
 
-    fn uses(&self, group: &Group<'a>) -> BTreeSet<usize> {
+    fn uses(&self, rules: &[(&'a Module, &'a Rule)]) -> BTreeSet<usize> {
         let mut uses = BTreeSet::new();
-        for (module, rule) in &group.rules {
+        for (module, rule) in rules {
             let scope = Scope::of(module);
             let locals = ast::locals(rule);
             ast::walk(rule, &mut |seen| match seen {
@@ -184,6 +219,11 @@ impl Group<'_> {
         shapes.map(|shape| 3 + shape.depth + 4 * shape.loops).max().unwrap_or(0)
     }
 
+    /// How often numbers may be multiplied in one evaluation of it.
+    fn multiplications(&self) -> usize {
+        self.rules.iter().map(|(_, rule)| ast::walk(rule, &mut |_| {}).multiplications).max().unwrap_or(0)
+    }
+
     fn error(&self, message: String) -> LoadError {
         match self.rules.first() {
             Some((_, rule)) => ast::error_at(rule.span(), message),
@@ -191,6 +231,10 @@ impl Group<'_> {
         }
     }
 }
+
+/// The most multiplications of numbers that are not constant, in a row. Twelve make 1.6 million
+/// digits of the longest number that an agent can send, which is a matter of a second.
+const MULTIPLICATIONS_MAX: usize = 12;
 
 #[derive(Clone, Copy)]
 enum State {

@@ -29,6 +29,28 @@ pub fn input_json(call: &Call, approval: Option<&serde_json::Value>, now: Timest
     serde_json::to_value(build(call, approval, now).value).unwrap_or_default()
 }
 
+/// True if a saved input has a body that is not what its content type says; a body of a type that
+/// is not read is another matter.
+pub(super) fn is_malformed(input: &serde_json::Value) -> bool {
+    let media_type = input.get("request").and_then(|request| request.get("content_type")?.as_str());
+    let Some(media_type) = media_type else {
+        // There was none, or there were several.
+        let fields = input.pointer("/request/headers/content-type").and_then(serde_json::Value::as_array);
+        return fields.is_some_and(|values| values.len() > 1);
+    };
+    media_type == "application/json" || media_type.ends_with("+json") || media_type == FORM
+}
+
+/// The part of the input that is about the request, without what its body says.
+pub fn request_json(http: &HttpRequest) -> serde_json::Value {
+    serde_json::to_value(request(http).0).unwrap_or_default()
+}
+
+/// A time as `input.context.time` and `weekday` have it.
+pub fn time_json(now: Timestamp) -> (serde_json::Value, serde_json::Value) {
+    (now.to_string().into(), weekday(now).into())
+}
+
 /// An input, and what is wrong with its body.
 pub(super) struct Input {
     pub(super) value: Value,
@@ -217,7 +239,7 @@ fn body(
     }
     let Some(media_type) = media_type? else { return Err(BodyProblem::opaque("it has no content type")) };
     let is_json = media_type == "application/json" || media_type.ends_with("+json");
-    if !is_json && media_type != "application/x-www-form-urlencoded" {
+    if !is_json && media_type != FORM {
         return Err(BodyProblem::opaque(format!("`{media_type}` is neither JSON nor a form")));
     }
     let fields = &request.headers;
@@ -242,8 +264,8 @@ fn has_other_charset(content_type: &str) -> bool {
     })
 }
 
-/// A JSON value of our own making: claims and approvals.
-fn from_json(json: &serde_json::Value) -> Value {
+/// A JSON value of our own making: claims, approvals, and inputs that were saved.
+pub(super) fn from_json(json: &serde_json::Value) -> Value {
     match json {
         serde_json::Value::Null => Value::Null,
         serde_json::Value::Bool(value) => Value::from(*value),
@@ -291,3 +313,5 @@ impl From<Object> for Value {
         Value::from(object.0.into_iter().collect::<BTreeMap<_, _>>())
     }
 }
+
+const FORM: &str = "application/x-www-form-urlencoded";

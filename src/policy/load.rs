@@ -1,6 +1,5 @@
 //! From files to a policy that can be asked: parse, check, prepare.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::num::NonZeroUsize;
@@ -9,7 +8,6 @@ use std::time::Duration;
 use regorus::Engine;
 use regorus::PolicyLengthConfig;
 use regorus::Rc;
-use regorus::Value;
 use regorus::unstable::Module;
 use regorus::unstable::Ref;
 use regorus::utils::limits::ExecutionTimerConfig;
@@ -19,17 +17,19 @@ use super::ast::Seen;
 use super::builtins;
 use super::cache::Cache;
 use super::check;
+use super::data;
 use super::decide::Policy;
 use super::error::LoadError;
 use super::error::LoadErrors;
 use super::graph::Names;
-use super::json;
+use super::heads;
 use super::projection::Projection;
 use super::reads::InputPaths;
 use super::rules;
 use super::settings::DefaultEffect;
 use super::settings::Limits;
 use super::settings::Settings;
+use super::shadow::Shadowed;
 use crate::model::CanonicalHasher;
 use crate::model::PolicyDigest;
 
@@ -56,7 +56,7 @@ pub struct Source {
 }
 
 impl Policy {
-    /// Compiles a policy out of Rego files and JSON data files. Files named `…_test.rego` are left
+    /// Compiles a policy out of Rego files and data files, in JSON or YAML. Files named `…_test.rego` are left
     /// out; [`super::runner::run_tests`] is for them.
     ///
     /// # Errors
@@ -69,9 +69,9 @@ impl Policy {
 
         let mut loaded = compile(&rego, &data, &settings.limits)?;
         let mut errors = Vec::new();
-        let rules = rules::read(&loaded.modules, &settings, &mut errors);
-        let kinds = check::kinds(&loaded.modules);
-        if kinds.is_empty() {
+        let shadowed = Shadowed::find(&loaded.modules, &mut errors);
+        let rules = rules::read(&loaded.modules, &shadowed, &settings, &mut errors);
+        if shadowed.enforced.is_empty() && shadowed.kinds.is_empty() {
             let message = "no file of the policy adds to `deny`, `hold` or `allow` of package `holdpoint`";
             let hint = "without a rule every call meets the default; write one, or start from policies/starter";
             errors.push(LoadError::of_file("", message).hint(hint));
@@ -81,12 +81,18 @@ impl Policy {
             errors.push(LoadError::of_file("", message));
         }
         finish(errors)?;
+        if !shadowed.kinds.is_empty() {
+            loaded.engine = on_large_stack(|| set_apart(&rego, &data, &shadowed, &settings.limits))?;
+        }
         set_timer(&mut loaded.engine, settings.evaluation_max);
-        let reads = InputPaths::of(&loaded.modules);
+        let reads = InputPaths::of(&loaded.modules, |_| true);
+        let enforced_reads = InputPaths::of(&loaded.modules, |rule| !shadowed.has(rule));
         let digest = digest(&rego, &data, &settings);
         let projection = Projection::of(&reads);
         let cache = Cache::new();
-        Ok(Self { engine: loaded.engine, projection, cache, kinds, reads, rules, digest, settings })
+        let Shadowed { enforced: kinds, kinds: shadow_kinds, .. } = shadowed;
+        let engine = loaded.engine;
+        Ok(Self { engine, projection, cache, kinds, shadow_kinds, reads, enforced_reads, rules, digest, settings })
     }
 }
 
@@ -97,15 +103,38 @@ pub(super) struct Loaded {
 }
 
 /// Parses and checks the files, and prepares the engine.
-///
-/// This happens on a thread with a stack of its own: regorus parses, and drops, a chain such as
+pub(super) fn compile(rego: &[&Source], data: &[&Source], limits: &Limits) -> Result<Loaded, LoadErrors> {
+    on_large_stack(|| compile_here(rego, data, limits))
+}
+
+/// An engine in which the rules in shadow mode are in sets of their own. The files have passed
+/// every check, so that only what was added to them could be too much.
+fn set_apart(rego: &[&Source], data: &[&Source], shadowed: &Shadowed, limits: &Limits) -> Result<Engine, LoadErrors> {
+    let apart = shadowed.apart(rego);
+    let limits = Limits { file_bytes_max: limits.file_bytes_max.saturating_mul(2), ..limits.clone() };
+    let mut errors = Vec::new();
+    let mut engine = new_engine(&limits, COLUMNS_MAX.saturating_mul(NonZeroU32::new(2).unwrap_or(COLUMNS_MAX)));
+    for source in &apart {
+        errors.extend(add(&mut engine, source, &limits).err());
+    }
+    data::add(&mut engine, rego, data, &limits, &mut errors);
+    finish(errors)?;
+    let modules = engine.get_modules().clone();
+    let names = Names::of(&modules);
+    let prepared = builtins::add_capped(&mut engine, &named(&modules)).and_then(|()| prepare(&mut engine, &names));
+    let rego: Vec<&Source> = apart.iter().collect();
+    finish(prepared.err().map(|error| from_regorus(&rego, "", &error)).into_iter().collect())?;
+    Ok(engine)
+}
+
+/// Runs `load` on a thread with a stack of its own: regorus parses, and drops, a chain such as
 /// `1 + 1 + 1 + …` one level deeper for each link, before we can refuse it. The thread also keeps
 /// a panic of the parser to itself.
-pub(super) fn compile(rego: &[&Source], data: &[&Source], limits: &Limits) -> Result<Loaded, LoadErrors> {
+fn on_large_stack<T: Send>(load: impl FnOnce() -> Result<T, LoadErrors> + Send) -> Result<T, LoadErrors> {
     let failed = |what: &str| LoadErrors(vec![LoadError::of_file("", format!("the policy cannot be read: {what}"))]);
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().name("policy-load".to_owned()).stack_size(STACK_BYTES);
-        match builder.spawn_scoped(scope, || compile_here(rego, data, limits)) {
+        match builder.spawn_scoped(scope, load) {
             Ok(thread) => thread.join().unwrap_or_else(|_| Err(failed("the parser panicked"))),
             Err(error) => Err(failed(&error.to_string())),
         }
@@ -114,7 +143,7 @@ pub(super) fn compile(rego: &[&Source], data: &[&Source], limits: &Limits) -> Re
 
 fn compile_here(rego: &[&Source], data: &[&Source], limits: &Limits) -> Result<Loaded, LoadErrors> {
     let mut errors = Vec::new();
-    let mut engine = new_engine(limits);
+    let mut engine = new_engine(limits, COLUMNS_MAX);
     if rego.len() > limits.files_max {
         let message = format!("there are {} Rego files, more than {}", rego.len(), limits.files_max);
         return Err(LoadErrors(vec![LoadError::of_file("", message)]));
@@ -122,7 +151,7 @@ fn compile_here(rego: &[&Source], data: &[&Source], limits: &Limits) -> Result<L
     for source in rego {
         errors.extend(add(&mut engine, source, limits).err());
     }
-    add_data(&mut engine, data, limits, &mut errors);
+    data::add(&mut engine, rego, data, limits, &mut errors);
     finish(std::mem::take(&mut errors))?;
 
     let modules = engine.get_modules().clone();
@@ -132,6 +161,7 @@ fn compile_here(rego: &[&Source], data: &[&Source], limits: &Limits) -> Result<L
     let names = Names::of(&modules);
     check::check(&modules, &names, &mut errors);
     names.check(limits.nesting_max, &mut errors);
+    heads::check(&modules, &names, &mut errors);
     finish(std::mem::take(&mut errors))?;
 
     let prepared = builtins::add_capped(&mut engine, &named(&modules)).and_then(|()| prepare(&mut engine, &names));
@@ -146,13 +176,13 @@ fn finish(mut errors: Vec<LoadError>) -> Result<(), LoadErrors> {
     if errors.is_empty() { Ok(()) } else { Err(LoadErrors(errors)) }
 }
 
-fn new_engine(limits: &Limits) -> Engine {
+fn new_engine(limits: &Limits, columns_max: NonZeroU32) -> Engine {
     let mut engine = Engine::new();
     engine.set_strict_builtin_errors(true);
     // `print` would write to standard error otherwise.
     engine.set_gather_prints(true);
     engine.set_policy_length_config(PolicyLengthConfig {
-        max_col: COLUMNS_MAX,
+        max_col: columns_max,
         max_file_bytes: NonZeroUsize::new(limits.file_bytes_max).unwrap_or(NonZeroUsize::MIN),
         max_lines: LINES_MAX,
     });
@@ -234,42 +264,6 @@ fn named(modules: &[Ref<Module>]) -> BTreeSet<String> {
         });
     }
     named
-}
-
-fn add_data(engine: &mut Engine, data: &[&Source], limits: &Limits, errors: &mut Vec<LoadError>) {
-    let bytes: usize = data.iter().map(|source| source.text.len()).sum();
-    if bytes > limits.data_bytes_max {
-        let message = format!("the data files have {bytes} bytes, more than {}", limits.data_bytes_max);
-        return errors.push(LoadError::of_file("", message));
-    }
-    for source in data {
-        match document(source) {
-            Ok(document) => {
-                if let Err(error) = engine.add_data(document) {
-                    let message = format!("it says something else than another data file: {error}");
-                    errors.push(LoadError::of_file(&source.path, message));
-                }
-            }
-            Err(message) => errors.push(LoadError::of_file(&source.path, message)),
-        }
-    }
-}
-
-/// A data file under the names of its folders.
-fn document(source: &Source) -> Result<Value, String> {
-    let document = json::parse(source.text.as_bytes()).map_err(|error| error.to_string())?;
-    if !matches!(document, Value::Object(_)) {
-        return Err("a data file must be a JSON object".to_owned());
-    }
-    let folders = source.path.rsplit_once('/').map_or("", |(folders, _)| folders);
-    let folders = folders.split('/').filter(|folder| !folder.is_empty() && *folder != ".");
-    let document =
-        folders.rev().fold(document, |inner, folder| Value::from(BTreeMap::from([(Value::from(folder), inner)])));
-    let hides = document.as_object().is_ok_and(|fields| fields.contains_key(&Value::from("holdpoint")));
-    if hides {
-        return Err("data cannot be under `holdpoint`, where the rules are; give it another name".to_owned());
-    }
-    Ok(document)
 }
 
 /// Reads the place out of an error of regorus, whose text is `--> file:line:column`, the source

@@ -7,10 +7,14 @@ use super::obligations::Obligations;
 use super::obligations::UNNAMED;
 use crate::model::AllowObligations;
 use crate::model::Assurance;
+use crate::model::Grant;
 use crate::model::HoldObligations;
 use crate::model::MatchedRule;
 use crate::model::OnDisconnect;
 use crate::model::Requirement;
+
+/// The most fields that rules can have logged together, so that an event stays one that fits.
+const LOG_MAX: usize = 32;
 
 /// The denials, in the order of their names.
 pub(super) fn denials(matched: Vec<Obligations>) -> Vec<MatchedRule> {
@@ -43,6 +47,10 @@ pub(super) fn holds(
         credential,
         on_disconnect: OnDisconnect::Wait,
         repeatable: !matched.is_empty() && matched.iter().all(|hold| hold.repeatable),
+        channels: Vec::new(),
+        grant: grant(&matched),
+        redact: Vec::new(),
+        escalate: Vec::new(),
     };
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     for hold in matched {
@@ -61,7 +69,13 @@ pub(super) fn holds(
         if hold.on_disconnect == OnDisconnect::Withdraw {
             merged.on_disconnect = OnDisconnect::Withdraw;
         }
+        merged.channels.extend(hold.channels);
+        merged.redact.extend(hold.redact);
+        merged.escalate.extend(hold.escalate);
     }
+    sort(&mut merged.channels);
+    sort(&mut merged.redact);
+    sort(&mut merged.escalate);
     merged.reviewers = counts.into_iter().map(|(group, count)| Requirement { group, count }).collect();
     Ok(merged)
 }
@@ -72,10 +86,37 @@ pub(super) fn holds(
 /// If two rules name different credentials.
 pub(super) fn allows(matched: Vec<Obligations>) -> Result<AllowObligations, ObligationError> {
     let credential = credential(&matched)?;
-    let mut rules: Vec<String> = matched.into_iter().map(|allow| name(allow.rule)).collect();
-    rules.sort();
-    rules.dedup();
-    Ok(AllowObligations { rules, credential })
+    let mut log: Vec<String> = matched.iter().flat_map(|allow| allow.log.iter().cloned()).collect();
+    sort(&mut log);
+    if log.len() > LOG_MAX {
+        let rule = matched.first().map(|allow| name(allow.rule.clone()));
+        let message = format!("the matching rules together want more than {LOG_MAX} fields in `log`");
+        return Err(ObligationError { rule, message });
+    }
+    Ok(AllowObligations { rules: names(matched), credential, log })
+}
+
+/// The names of the rules, in order.
+pub(super) fn names(matched: Vec<Obligations>) -> Vec<String> {
+    let mut rules: Vec<String> = matched.into_iter().map(|matched| name(matched.rule)).collect();
+    sort(&mut rules);
+    rules
+}
+
+fn sort<T: Ord>(items: &mut Vec<T>) {
+    items.sort();
+    items.dedup();
+}
+
+/// The smallest bounds, if every hold offers a grant and none calls the action irreversible.
+fn grant(matched: &[Obligations]) -> Option<Grant> {
+    if matched.iter().any(|hold| hold.irreversible) {
+        return None;
+    }
+    let grants: Option<Vec<Grant>> = matched.iter().map(|hold| hold.grant).collect();
+    grants?
+        .into_iter()
+        .reduce(|a, b| Grant { max_uses: a.max_uses.min(b.max_uses), max_duration: a.max_duration.min(b.max_duration) })
 }
 
 fn name(rule: Option<String>) -> String {

@@ -88,6 +88,21 @@ fn part(path: &[&str]) -> Option<Option<Part>> {
     }))
 }
 
+/// Why decisions that depend on `path` cannot be shared; `None` if they can.
+pub(super) fn why_not(path: &[&str]) -> Option<&'static str> {
+    if part(path).is_some() {
+        return None;
+    }
+    Some(match path {
+        [] => "all of the input, which has the time and the body in it, or a part whose name is not constant",
+        ["request"] => "all of the request, which has the body in it, or a part whose name is not constant",
+        ["request", "body" | "body_bytes" | "body_error", ..] => "bodies are not kept to be compared",
+        ["context"] => "the whole context, which has the time in it, or a part whose name is not constant",
+        ["context", "time" | "weekday", ..] => "the time is another one for each call",
+        _ => "it is not known to stay the same",
+    })
+}
+
 fn add(part: &Part, call: &Call, request: &HttpRequest, hasher: &mut CanonicalHasher) {
     match part {
         Part::Principal => principal(&call.principal, hasher),

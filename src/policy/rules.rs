@@ -9,8 +9,8 @@ use regorus::unstable::Module;
 use regorus::unstable::Ref;
 use regorus::unstable::Rule;
 use regorus::unstable::RuleHead;
-use serde::Deserialize;
 
+use super::annotations;
 use super::ast;
 use super::ast::Path;
 use super::error::LoadError;
@@ -19,6 +19,8 @@ use super::obligations::NO_REVIEWERS;
 use super::obligations::Obligations;
 use super::obligations::UNNAMED;
 use super::settings::Settings;
+use super::shadow::Shadowed;
+use crate::model::ShadowEffect;
 
 /// One rule whose name is constant in the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub struct RuleInfo {
     pub file: String,
     /// The line, from 1.
     pub line: u32,
+    /// True if it is only recorded, and has no effect.
+    pub shadow: bool,
 }
 
 /// The three sets that rules add to.
@@ -68,6 +72,15 @@ impl RuleKind {
         }
     }
 
+    /// What a rule of this set would do, were it not in shadow mode.
+    pub(super) fn shadow_effect(self) -> ShadowEffect {
+        match self {
+            Self::Deny => ShadowEffect::Deny,
+            Self::Hold => ShadowEffect::Hold,
+            Self::Allow => ShadowEffect::Allow,
+        }
+    }
+
     /// The set that a rule of `path` is about, if any.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let [data, package, name, ..] = path.as_slice() else { return None };
@@ -82,21 +95,32 @@ impl fmt::Display for RuleKind {
 }
 
 /// Lists the rules of `modules`, and checks what is constant in the objects that they add.
-pub(super) fn read(modules: &[Ref<Module>], settings: &Settings, errors: &mut Vec<LoadError>) -> Vec<RuleInfo> {
+pub(super) fn read(
+    modules: &[Ref<Module>],
+    shadowed: &Shadowed,
+    settings: &Settings,
+    errors: &mut Vec<LoadError>,
+) -> Vec<RuleInfo> {
     let mut rules = Vec::new();
     for module in modules {
         let package = ast::package(module);
         for rule in &module.policy {
             let Some(kind) = RuleKind::of(&ast::rule_path(&package, rule)) else { continue };
-            let Some(object) = object(rule) else { continue };
             let span = rule.span();
-            let name = check(kind, object, settings, errors);
-            let title = title(span.source.get_contents(), span.line).unwrap_or_else(|text| {
-                errors.push(ast::error_at(span, format!("the METADATA above this rule is not YAML: {text}")));
-                None
+            let comment =
+                annotations::comments(span.source.get_contents()).into_iter().find(|at| at.about == span.line);
+            let title = comment.and_then(|comment| match comment.read() {
+                Ok(said) => said.title,
+                Err(text) => {
+                    errors.push(comment.error(&span.source, &text));
+                    None
+                }
             });
+            let Some(object) = object(rule) else { continue };
+            let name = check(kind, object, settings, errors);
             if let Some(name) = name {
-                rules.push(RuleInfo { kind, name, title, file: span.source.get_path().clone(), line: span.line });
+                let (file, line) = (span.source.get_path().clone(), span.line);
+                rules.push(RuleInfo { kind, name, title, file, line, shadow: shadowed.has(rule) });
             }
         }
     }
@@ -104,7 +128,7 @@ pub(super) fn read(modules: &[Ref<Module>], settings: &Settings, errors: &mut Ve
 }
 
 /// What a rule adds to its set: the term of its head, or what the body says that a variable is.
-fn object(rule: &Rule) -> Option<&Expr> {
+pub(super) fn object(rule: &Rule) -> Option<&Expr> {
     let Rule::Spec { head: RuleHead::Set { key: Some(key), .. }, bodies, .. } = rule else { return None };
     let Expr::Var { span: name, .. } = &**key else { return Some(key) };
     let statements = bodies.iter().flat_map(|body| &body.query.stmts);
@@ -145,31 +169,12 @@ fn check(kind: RuleKind, object: &Expr, settings: &Settings, errors: &mut Vec<Lo
         }
         keys.push(Some(name.to_string()));
     }
+    if let Err(message) = scratch.fits_together() {
+        errors.push(ast::error_at(span, message));
+    }
     let has = |key: &str| keys.iter().any(|name| name.as_deref().is_none_or(|name| name == format!("\"{key}\"")));
     if kind == RuleKind::Hold && !has("reviewers") && settings.default_reviewers.is_empty() {
         errors.push(ast::error_at(span, NO_REVIEWERS));
     }
     if has("rule") { scratch.rule } else { Some(UNNAMED.to_owned()) }
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    title: Option<String>,
-}
-
-/// The title in the METADATA comment that ends right above `line`.
-fn title(text: &str, line: u32) -> Result<Option<String>, String> {
-    let above = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
-    let lines: Vec<&str> = text.lines().take(above).collect();
-    let comment: Vec<&str> = lines.iter().rev().map_while(|line| line.strip_prefix('#')).collect();
-    let Some(start) = comment.iter().position(|line| line.trim() == "METADATA") else { return Ok(None) };
-    let yaml: Vec<&str> = comment.iter().take(start).rev().copied().collect();
-    if yaml.is_empty() {
-        return Ok(None);
-    }
-    let metadata: Metadata = serde_saphyr::from_str(&yaml.join("\n")).map_err(|error| {
-        let error = error.to_string();
-        error.lines().next().unwrap_or_default().to_owned()
-    })?;
-    Ok(metadata.title)
 }

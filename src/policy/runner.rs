@@ -2,6 +2,8 @@
 //!
 //! A test passes if it is true. One that is undefined, anything else, or fails, fails. Those named
 //! `todo_test_…` are listed and not run. `with` replaces input, data, functions and builtins.
+//! Test cases (`test_x[name] if …`) fail: the evaluator does not tell which of them were not true,
+//! and to pass over them would look like success.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,10 +15,12 @@ use regorus::unstable::Rule;
 use regorus::unstable::RuleHead;
 
 use super::ast;
+use super::coverage::Coverage;
 use super::error::LoadErrors;
 use super::load;
 use super::load::Source;
 use super::settings::Limits;
+use super::trace;
 
 /// How long one test may take.
 const TEST_DURATION_MAX: Duration = Duration::from_secs(10);
@@ -26,6 +30,8 @@ const TEST_DURATION_MAX: Duration = Duration::from_secs(10);
 pub struct TestReport {
     /// One for each test.
     pub results: Vec<TestResult>,
+    /// What the tests have evaluated, if that was asked for.
+    pub coverage: Option<Coverage>,
 }
 
 /// What became of one test.
@@ -45,6 +51,8 @@ pub struct TestResult {
     pub duration: Duration,
     /// What it printed.
     pub output: Vec<String>,
+    /// The first expression that does not hold, if it failed for one and that can be told.
+    pub because: Option<String>,
 }
 
 /// What became of one test.
@@ -65,11 +73,25 @@ impl TestReport {
     }
 }
 
-/// Runs every test of the files whose `package.name` contains `filter`.
+/// Whether to note which lines are evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Covering {
+    /// Note them.
+    Lines,
+    /// Do not.
+    Nothing,
+}
+
+/// Runs every test of the files whose `package.name` `is_wanted`.
 ///
 /// # Errors
 /// If the files cannot be loaded.
-pub fn run_tests(rego: &[Source], data: &[Source], filter: Option<&str>) -> Result<TestReport, LoadErrors> {
+pub fn run_tests(
+    rego: &[Source],
+    data: &[Source],
+    is_wanted: &dyn Fn(&str) -> bool,
+    covering: Covering,
+) -> Result<TestReport, LoadErrors> {
     let mut rego: Vec<&Source> = rego.iter().collect();
     rego.sort_by(|a, b| a.path.cmp(&b.path));
     let mut data: Vec<&Source> = data.iter().collect();
@@ -78,6 +100,7 @@ pub fn run_tests(rego: &[Source], data: &[Source], filter: Option<&str>) -> Resu
     load::set_timer(&mut loaded.engine, TEST_DURATION_MAX);
 
     let mut seen = BTreeSet::new();
+    let mut coverage = (covering == Covering::Lines).then(|| Coverage::of(&loaded.modules));
     let mut results = Vec::new();
     for module in &loaded.modules {
         let package = ast::package(module);
@@ -85,9 +108,8 @@ pub fn run_tests(rego: &[Source], data: &[Source], filter: Option<&str>) -> Resu
             let Some(name) = test_name(rule) else { continue };
             let path = ast::rule_path(&package, rule);
             let package = package.get(1..).unwrap_or_default().join(".");
-            let is_wanted = filter.is_none_or(|filter| format!("{package}.{name}").contains(filter));
             // Several rules of one name are one document, and so one test.
-            if !is_wanted || !seen.insert(path.clone()) {
+            if !is_wanted(&format!("{package}.{name}")) || !seen.insert(path.clone()) {
                 continue;
             }
             let span = rule.span();
@@ -99,24 +121,40 @@ pub fn run_tests(rego: &[Source], data: &[Source], filter: Option<&str>) -> Resu
                 outcome: TestOutcome::Skipped,
                 duration: Duration::ZERO,
                 output: Vec::new(),
+                because: None,
             };
-            if !name.starts_with("todo_") {
-                run(loaded.engine.clone(), &path.join("."), &mut result);
+            if has_cases(rule) && !name.starts_with("todo_") {
+                result.outcome = TestOutcome::Failed(format!("{}:{}: {CASES}", result.file, result.line));
+            } else if !name.starts_with("todo_") {
+                let mut engine = loaded.engine.clone();
+                engine.set_enable_coverage(coverage.is_some());
+                run(&mut engine, &path.join("."), &mut result);
+                if matches!(result.outcome, TestOutcome::Failed(_)) {
+                    result.because = trace::why_not(&loaded.engine, module, name);
+                }
+                coverage.iter_mut().for_each(|coverage| coverage.add(&engine));
             }
             results.push(result);
         }
     }
-    Ok(TestReport { results })
+    Ok(TestReport { results, coverage })
 }
 
 /// The name of a rule that is a test: a single value or a set without arguments.
-fn test_name(rule: &Rule) -> Option<&str> {
+pub(super) fn test_name(rule: &Rule) -> Option<&str> {
     let is_value = matches!(rule, Rule::Spec { head: RuleHead::Compr { .. } | RuleHead::Set { .. }, .. });
-    let head = ast::head(rule).filter(|head| is_value && head.parts.is_empty())?;
+    let head = ast::head(rule).filter(|_| is_value)?;
     head.root.filter(|name| name.starts_with("test_") || name.starts_with("todo_test_"))
 }
 
-fn run(mut engine: Engine, path: &str, result: &mut TestResult) {
+/// True for `test_x[name]`, which is a test for each name.
+fn has_cases(rule: &Rule) -> bool {
+    ast::head(rule).is_some_and(|head| !head.parts.is_empty())
+}
+
+const CASES: &str = "test cases such as `test_x[name]` are not supported; write a test for each, or use `every`";
+
+fn run(engine: &mut Engine, path: &str, result: &mut TestResult) {
     let start = Instant::now();
     let answer = engine.eval_rule(path.to_owned());
     result.duration = start.elapsed();

@@ -42,6 +42,33 @@ pub fn input_schema() -> Value {
     })
 }
 
+/// The same for `schemas:` annotations and `opa check --schema`. OPA knows draft 7, looks at `type`
+/// and `properties`, and would look up `$id`.
+pub fn rego_schema() -> Value {
+    let mut schema = input_schema();
+    plain(&mut schema);
+    if let Some(object) = schema.as_object_mut() {
+        object.remove("$id");
+        object.insert("$schema".to_owned(), "http://json-schema.org/draft-07/schema#".into());
+    }
+    schema
+}
+
+/// Gives every closed set of values its type, and draft 7's form.
+fn plain(schema: &mut Value) {
+    let Some(object) = schema.as_object_mut() else { return };
+    if object.contains_key("enum") {
+        object.insert("type".to_owned(), "string".into());
+    }
+    if let Some(only) = object.remove("const") {
+        object.insert("type".to_owned(), "integer".into());
+        object.insert("enum".to_owned(), vec![only].into());
+    }
+    let named = object.get_mut("properties").and_then(Value::as_object_mut);
+    named.into_iter().flat_map(|named| named.values_mut()).for_each(plain);
+    ["items", "additionalProperties"].iter().for_each(|of| object.get_mut(*of).into_iter().for_each(plain));
+}
+
 /// The values of `input.context.weekday`.
 pub(super) const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
@@ -126,6 +153,48 @@ fn described(schema: &Value, description: &str) -> Value {
         object.insert("description".to_owned(), description.into());
     }
     schema
+}
+
+/// A place in the input, and whether it may be absent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'s> {
+    /// What the schema says of it; `Null` where it says nothing.
+    pub(super) schema: &'s Value,
+    /// True if it, or something above it, need not be there.
+    pub(super) optional: bool,
+}
+
+impl<'s> Place<'s> {
+    /// All of the input.
+    pub(super) fn root(schema: &'s Value) -> Self {
+        Self { schema, optional: false }
+    }
+
+    /// The member `name` of an object.
+    pub(super) fn name(self, name: &str) -> Self {
+        let known = self.schema.get("properties").and_then(|properties| properties.get(name));
+        let required = self.schema.get("required").and_then(Value::as_array);
+        let is_required = required.is_some_and(|required| required.iter().any(|required| required == name));
+        let schema = known.or_else(|| self.schema.get("additionalProperties")).unwrap_or(&Value::Null);
+        Self { schema, optional: self.optional || known.is_none() || !is_required }
+    }
+
+    /// The item of an array at `index`.
+    pub(super) fn index(self, index: Option<u64>) -> Self {
+        let least = self.schema.get("minItems").and_then(Value::as_u64).unwrap_or(0);
+        Self { optional: self.optional || index.is_none_or(|index| index >= least), ..self.item() }
+    }
+
+    /// Some item of an array, or some member of an object.
+    pub(super) fn any(self) -> Self {
+        self.index(Some(0))
+    }
+
+    /// What the items of an array, or the further members of an object, are like.
+    pub(super) fn item(self) -> Self {
+        let of = ["items", "additionalProperties"].iter().find_map(|of| self.schema.get(of));
+        Self { schema: of.unwrap_or(&Value::Null), ..self }
+    }
 }
 
 /// Follows `path` through `schema`.

@@ -16,14 +16,61 @@ pub struct Settings {
     /// Who approves what a rule holds without naming reviewers, and what `default` holds.
     pub default_reviewers: Vec<Requirement>,
     /// The reviewer groups that exist; a rule that names another one is refused.
-    pub groups: BTreeSet<String>,
+    pub groups: Known,
     /// The credential profiles that exist; a rule that names another one is refused.
-    pub credentials: BTreeSet<String>,
+    pub credentials: Known,
     /// How long one evaluation may take, by the clock on the wall. Real policies take well under a
     /// millisecond; a short limit only refuses calls on a busy machine.
     pub evaluation_max: Duration,
     /// How large policies may be.
     pub limits: Limits,
+}
+
+/// The names that a policy may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// These and no others.
+    Only(BTreeSet<String>),
+    /// Whatever a policy says, because there is no configuration at hand. Never for the proxy.
+    Any,
+}
+
+impl Known {
+    /// True if a policy may use `name`.
+    pub fn contains(&self, name: &str) -> bool {
+        match self {
+            Self::Only(names) => names.contains(name),
+            Self::Any => true,
+        }
+    }
+
+    /// The names that are known one by one.
+    pub fn iter(&self) -> impl Iterator<Item = &String> {
+        match self {
+            Self::Only(names) => Some(names),
+            Self::Any => None,
+        }
+        .into_iter()
+        .flatten()
+    }
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self::Only(BTreeSet::new())
+    }
+}
+
+impl FromIterator<String> for Known {
+    fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Self {
+        Self::Only(names.into_iter().collect())
+    }
+}
+
+impl<const N: usize> From<[String; N]> for Known {
+    fn from(names: [String; N]) -> Self {
+        names.into_iter().collect()
+    }
 }
 
 /// What happens to a call that no rule matches.
@@ -53,13 +100,26 @@ pub struct Limits {
     pub nesting_max: usize,
 }
 
+impl Settings {
+    /// Settings for a policy that is looked at without its configuration: any group and any
+    /// credential may be named, and who approves where a rule names nobody is left open.
+    pub fn without_configuration() -> Self {
+        Self {
+            default_reviewers: vec![Requirement { group: "default-reviewers".to_owned(), count: 1 }],
+            groups: Known::Any,
+            credentials: Known::Any,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             default: DefaultEffect::Deny,
             default_reviewers: Vec::new(),
-            groups: BTreeSet::new(),
-            credentials: BTreeSet::new(),
+            groups: Known::default(),
+            credentials: Known::default(),
             evaluation_max: Duration::from_secs(1),
             limits: Limits::default(),
         }

@@ -4,6 +4,8 @@
 //! `approval`, so that neither can change the other by accident. Fields may be added; a client
 //! ignores those it does not know. All texts that an agent wrote are as the agent wrote them.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -82,6 +84,13 @@ pub struct Item {
     pub agent_reason: Option<String>,
     /// Who must approve, and who has.
     pub quorum: Quorum,
+    /// The channels by which the policy wants reviewers to hear of it; empty where it names none.
+    #[serde(default)]
+    pub channels: Vec<String>,
+    /// Within what bounds the like of it may be allowed again; null where the policy offers none.
+    #[serde(default)]
+    #[schema(required)]
+    pub grant: Option<GrantView>,
     /// Whether the one who asks may approve it now.
     pub can_decide: CanDecide,
     /// The agent's connection.
@@ -123,6 +132,28 @@ pub struct Detail {
     pub policy: String,
     /// The policy's answer, as in the audit log.
     pub decision_id: String,
+    /// What else the policy was told about caller and upstream; older servers do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<PolicyFacts>,
+}
+
+/// What a policy is told about caller and upstream beyond their names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyFacts {
+    /// What sort of caller it is.
+    pub kind: String,
+    /// The caller's groups.
+    pub groups: Vec<String>,
+    /// What the operator wrote about the caller.
+    pub claims: BTreeMap<String, serde_json::Value>,
+    /// How the caller proved who it is, such as `api-key`.
+    pub authn_method: String,
+    /// The public id of the caller's credential.
+    pub key_id: String,
+    /// On whose behalf it acts, nearest first.
+    pub chain: Vec<String>,
+    /// The operator's labels of the upstream.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Where an approval stands.
@@ -214,7 +245,7 @@ pub struct RequestView {
     pub headers: Vec<HeaderView>,
     /// How many bytes the body has.
     pub body_bytes: u64,
-    /// The SHA-256 of the body.
+    /// The SHA-256 of the body; with a secret before it, where parts of the body are redacted.
     pub body_sha256: String,
     /// The body without its content coding, where it is UTF-8, not empty, and not longer than
     /// 64 KiB.
@@ -224,6 +255,10 @@ pub struct RequestView {
     /// 64 KiB.
     #[schema(required)]
     pub body_base64: Option<String>,
+    /// What the policy shows only as hashes, as JSON pointers such as `/body/card/number`; only
+    /// those that were there.
+    #[serde(default)]
+    pub redacted: Vec<String>,
 }
 
 /// What to know of the body of a call, and where it can be read whole.
@@ -231,14 +266,15 @@ pub struct RequestView {
 pub struct BodyView {
     /// How many bytes it has as it will be sent.
     pub bytes: u64,
-    /// The SHA-256 of these bytes.
+    /// The SHA-256 of these bytes; with a secret before it, where parts of the body are redacted.
     #[schema(pattern = "^sha256:[0-9a-f]{64}$")]
     pub sha256: String,
     /// The content coding that it will be sent in: `gzip`, `deflate`, `br` or `zstd`. People read
     /// it without.
     #[schema(required)]
     pub coding: Option<String>,
-    /// How many bytes it has without its coding.
+    /// How many bytes it has as people read it: without its coding, and with hashes in the place of
+    /// what is redacted.
     pub readable_bytes: u64,
     /// The SHA-256 of these bytes.
     #[schema(pattern = "^sha256:[0-9a-f]{64}$")]
@@ -248,7 +284,7 @@ pub struct BodyView {
     /// Whether all of it can be read, here or at `link`. Where it cannot, nobody can approve; once
     /// an approval is over, a long body is not kept.
     pub complete: bool,
-    /// Where all of it is, without its coding.
+    /// Where all of it is as people read it.
     pub link: String,
 }
 
@@ -270,6 +306,39 @@ pub struct Quorum {
     pub have: usize,
     /// Every place to be filled.
     pub slots: Vec<SlotView>,
+    /// Who else may fill a place, and from when on.
+    #[serde(default)]
+    pub escalation: Vec<EscalationView>,
+}
+
+/// One step of an escalation: it adds people who may approve, and never lowers how many must.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EscalationView {
+    /// When it begins.
+    #[schema(value_type = String, format = DateTime)]
+    pub begins_at: Timestamp,
+    /// Whether it has begun.
+    pub begun: bool,
+    /// Up to so many people of these groups may then fill any place.
+    pub reviewers: Vec<StandInView>,
+}
+
+/// A group whose people may stand in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StandInView {
+    /// The group.
+    pub group: String,
+    /// How many of its people.
+    pub count: u32,
+}
+
+/// Within what bounds the policy lets reviewers allow the like of a call again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GrantView {
+    /// How many calls.
+    pub max_uses: u32,
+    /// For how long, in seconds.
+    pub max_duration_seconds: u64,
 }
 
 /// One place to be filled by one person of a group.
@@ -280,6 +349,10 @@ pub struct SlotView {
     /// Who fills it.
     #[schema(required)]
     pub person: Option<String>,
+    /// The group by which they do, where it is one that stands in; null otherwise.
+    #[serde(default)]
+    #[schema(required)]
+    pub stands_in: Option<String>,
 }
 
 /// Whether the one who asks may approve it now.

@@ -31,7 +31,7 @@ use super::refused::Refused;
     tag = "approvals",
     params(("id" = String, Path, description = "The approval.")),
     responses(
-        (status = 200, description = "The body without its content coding, byte for byte as the agent wrote it; `Repr-Digest` has its SHA-256 (RFC 9530). Verified by nobody: it may be anything.", body = String, content_type = "application/octet-stream"),
+        (status = 200, description = "The body without its content coding, byte for byte as the agent wrote it, but for hashes in the place of what the policy redacts; `Repr-Digest` has its SHA-256 (RFC 9530). Verified by nobody: it may be anything.", body = String, content_type = "application/octet-stream"),
         (status = 400, description = "The path names no approval.", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "Who is asking is not known.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such approval.", body = Problem, content_type = "application/problem+json"),

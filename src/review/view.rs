@@ -12,6 +12,7 @@ use crate::identity::People;
 use crate::model::Action;
 use crate::model::Assurance;
 use crate::model::PersonId;
+use crate::model::PrincipalKind;
 use crate::model::Risk;
 use crate::model::Timestamp;
 
@@ -21,16 +22,20 @@ use super::api::CallLine;
 use super::api::Caller;
 use super::api::CanDecide;
 use super::api::Detail;
+use super::api::EscalationView;
+use super::api::GrantView;
 use super::api::HeaderView;
 use super::api::Item;
 use super::api::Links;
 use super::api::MessageView;
 use super::api::Outcome;
+use super::api::PolicyFacts;
 use super::api::Quorum;
 use super::api::RequestView;
 use super::api::Requester;
 use super::api::ReviewView;
 use super::api::SlotView;
+use super::api::StandInView;
 use super::api::StateName;
 use super::api::UpstreamName;
 use super::refused::Refused;
@@ -70,7 +75,11 @@ pub(super) fn item(approval: &Approval, viewer: Viewer<'_>) -> Item {
         risk: obligations.risk.map(|risk| risk_name(risk).to_owned()),
         irreversible: obligations.irreversible || approval.actions.iter().any(|action| action.irreversible),
         agent_reason: approval.reason.clone(),
-        quorum: quorum(approval, viewer.people),
+        quorum: quorum(approval, viewer),
+        channels: obligations.channels.clone(),
+        grant: obligations
+            .grant
+            .map(|grant| GrantView { max_uses: grant.max_uses, max_duration_seconds: grant.max_duration.as_secs() }),
         can_decide: match why_not(approval, viewer) {
             None => CanDecide { allowed: true, why_not: None, code: None },
             Some((code, text)) => CanDecide { allowed: false, why_not: Some(text), code: Some(code) },
@@ -104,6 +113,7 @@ pub(super) fn detail(approval: &Approval, request: ShownRequest, complete: bool,
             body_sha256: request.body_sha256.to_string(),
             body_text: request.body_text,
             body_base64: request.body_base64,
+            redacted: request.redacted.iter().map(ToString::to_string).collect(),
         },
         messages: approval.messages.iter().map(message).collect(),
         reviews: approval.reviews.iter().map(review).collect(),
@@ -114,6 +124,22 @@ pub(super) fn detail(approval: &Approval, request: ShownRequest, complete: bool,
         require_reason: approval.obligations.require_reason,
         policy: approval.policy.to_string(),
         decision_id: approval.decision.to_string(),
+        facts: Some(facts(approval)),
+    }
+}
+
+fn facts(approval: &Approval) -> PolicyFacts {
+    let principal = &approval.principal;
+    PolicyFacts {
+        kind: match principal.kind {
+            PrincipalKind::Agent => "agent".to_owned(),
+        },
+        groups: principal.groups.clone(),
+        claims: principal.claims.clone(),
+        authn_method: principal.authn.method.clone(),
+        key_id: principal.authn.key_id.clone(),
+        chain: principal.chain.clone(),
+        labels: approval.upstream.labels.clone(),
     }
 }
 
@@ -144,7 +170,7 @@ pub(super) fn why_not(approval: &Approval, viewer: Viewer<'_>) -> Option<(String
         state => return said(ApprovalError::AlreadyDecided { approval: approval.id, state: state.name() }),
     }
     let person = viewer.people.canonical_person(viewer.person);
-    if let Err(error) = approval.may_review(&person, viewer.people) {
+    if let Err(error) = approval.may_review(&person, viewer.people, viewer.now) {
         return said(error);
     }
     if approval.approving().any(|review| review.person == person) {
@@ -161,14 +187,27 @@ pub(super) fn why_not(approval: &Approval, viewer: Viewer<'_>) -> Option<(String
     None
 }
 
-fn quorum(approval: &Approval, people: &People) -> Quorum {
+fn quorum(approval: &Approval, viewer: Viewer<'_>) -> Quorum {
     let slots: Vec<SlotView> = approval
-        .slots(people)
+        .slots(viewer.people, viewer.now)
         .into_iter()
-        .map(|slot| SlotView { group: slot.group, person: slot.person.map(|person| person.to_string()) })
+        .map(|slot| SlotView {
+            group: slot.group,
+            person: slot.person.map(|person| person.to_string()),
+            stands_in: slot.stands_in,
+        })
         .collect();
     let have = slots.iter().filter(|slot| slot.person.is_some()).count();
-    Quorum { needed: slots.len(), have, slots }
+    let escalation = approval.escalates().map(|(begins, step)| EscalationView {
+        begins_at: begins,
+        begun: begins <= viewer.now,
+        reviewers: step
+            .reviewers
+            .iter()
+            .map(|need| StandInView { group: need.group.clone(), count: need.count })
+            .collect(),
+    });
+    Quorum { needed: slots.len(), have, slots, escalation: escalation.collect() }
 }
 
 fn action(action: &Action) -> ActionView {

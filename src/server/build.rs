@@ -33,6 +33,7 @@ use crate::proxy::TlsTable;
 use crate::proxy::Upstream;
 use crate::proxy::UpstreamSettings;
 
+use super::bundles::Bundles;
 use super::error::ServerError;
 use super::policy_files::PolicyFiles;
 
@@ -43,6 +44,8 @@ pub struct Loaded {
     pub snapshot: Snapshot,
     /// The policies.
     pub policy: Arc<Policy>,
+    /// What the bundle that they come from calls itself, if they come from one.
+    pub revision: Option<String>,
     /// Who is who.
     pub people: Arc<People>,
     /// Who may use the admin API.
@@ -65,7 +68,7 @@ pub(super) type Upstreams = HashMap<String, (UpstreamSettings, Arc<Upstream>)>;
 /// # Errors
 /// [`ServerError`] names the first thing that cannot be used.
 pub fn load(config: &Config, cores: usize, metrics: &Metrics) -> Result<Loaded, ServerError> {
-    load_with(config, cores, metrics, &mut Upstreams::new())
+    load_with(config, cores, metrics, &mut Upstreams::new(), &Bundles::default())
 }
 
 pub(super) fn load_with(
@@ -73,9 +76,10 @@ pub(super) fn load_with(
     cores: usize,
     metrics: &Metrics,
     upstreams: &mut Upstreams,
+    bundles: &Bundles,
 ) -> Result<Loaded, ServerError> {
     let people = Arc::new(people(&config.reviewers)?);
-    let policy = Arc::new(load_policy(config)?);
+    let (policy, revision) = load_policy_with(config, bundles)?;
     let snapshot = Snapshot {
         routes: routes(config, cores, metrics, upstreams)?,
         agents: agents(config)?,
@@ -83,7 +87,8 @@ pub(super) fn load_with(
     };
     Ok(Loaded {
         snapshot,
-        policy,
+        policy: Arc::new(policy),
+        revision,
         people,
         tokens: tokens(config)?,
         tls: config.listen.iter().map(|listener| tls(listener.tls.as_ref())).collect::<Result<_, _>>()?,
@@ -101,12 +106,43 @@ fn people(reviewers: &config::Reviewers) -> Result<People, ServerError> {
 /// Reads and compiles the policies that `config` names.
 ///
 /// # Errors
-/// [`ServerError::Read`] and [`ServerError::Policy`].
+/// [`ServerError::Read`], [`ServerError::Policy`], and those of bundles.
 pub fn load_policy(config: &Config) -> Result<Policy, ServerError> {
-    let path = &config.policy.path;
-    let read = |source| ServerError::Read { path: path.clone(), key: "policy.path", source };
-    let files = PolicyFiles::read(path).map_err(read)?;
-    let settings = policy::Settings {
+    load_policy_with(config, &Bundles::default()).map(|(policy, _)| policy)
+}
+
+/// Reads the policies that `config` names; a bundle is verified.
+///
+/// # Errors
+/// [`ServerError::Read`], and those of bundles.
+pub fn policy_files(config: &Config) -> Result<PolicyFiles, ServerError> {
+    read_policy(config, &Bundles::default()).map(|(files, _)| files)
+}
+
+/// The files, and what a bundle calls their version.
+fn read_policy(config: &Config, bundles: &Bundles) -> Result<(PolicyFiles, Option<String>), ServerError> {
+    Ok(match (&config.policy.path, &config.policy.bundle) {
+        (_, Some(bundle)) => {
+            let bundle = bundles.load(bundle)?;
+            (PolicyFiles { rego: bundle.rego.clone(), data: bundle.data.clone() }, Some(bundle.revision.clone()))
+        }
+        (path, None) => {
+            let path = path.clone().unwrap_or_default();
+            let read = |source| ServerError::Read { path: path.clone(), key: "policy.path", source };
+            (PolicyFiles::read(&path).map_err(read)?, None)
+        }
+    })
+}
+
+fn load_policy_with(config: &Config, bundles: &Bundles) -> Result<(Policy, Option<String>), ServerError> {
+    let (files, revision) = read_policy(config, bundles)?;
+    let policy = Policy::load(&files.rego, &files.data, policy_settings(config)).map_err(ServerError::Policy)?;
+    Ok((policy, revision))
+}
+
+/// What `config` says about policies outside of them.
+pub fn policy_settings(config: &Config) -> policy::Settings {
+    policy::Settings {
         default: match config.policy.default {
             config::DefaultEffect::Deny => policy::DefaultEffect::Deny,
             config::DefaultEffect::Hold => policy::DefaultEffect::Hold,
@@ -116,8 +152,7 @@ pub fn load_policy(config: &Config) -> Result<Policy, ServerError> {
         credentials: config.credentials.keys().map(ToString::to_string).collect(),
         evaluation_max: config.policy.evaluation_max.get(),
         ..policy::Settings::default()
-    };
-    Policy::load(&files.rego, &files.data, settings).map_err(ServerError::Policy)
+    }
 }
 
 fn agents(config: &Config) -> Result<AgentKeys, ServerError> {
@@ -198,7 +233,11 @@ fn upstream_settings(upstream: &config::Upstream) -> UpstreamSettings {
     }
 }
 
-fn dialect(upstream: &config::Upstream) -> Result<Dialect, ServerError> {
+/// Reads what `upstream` is spoken to in.
+///
+/// # Errors
+/// If its document cannot be read.
+pub fn dialect(upstream: &config::Upstream) -> Result<Dialect, ServerError> {
     match &upstream.dialect {
         config::Dialect::Http => Ok(Dialect::Http),
         config::Dialect::OpenApi(openapi) => {
@@ -250,7 +289,13 @@ fn gate_settings(config: &Config) -> gate::Settings {
         hold_for: config.approvals.hold_for.map(config::HumanDuration::get),
         strict_audit: config.audit.durability == config::Durability::Strict,
         replay_for: config.approvals.replay_for.get(),
+        shadow_upstreams: shadow_upstreams(config).map(|upstream| upstream.name.to_string()).collect(),
     }
+}
+
+/// The upstreams whose calls pass whatever the policy says.
+pub(super) fn shadow_upstreams(config: &Config) -> impl Iterator<Item = &config::Upstream> {
+    config.upstreams.iter().filter(|upstream| upstream.policy.enforce == config::Enforce::Shadow)
 }
 
 fn file_of(secret: &SecretRef) -> Option<PathBuf> {
@@ -262,7 +307,12 @@ fn file_of(secret: &SecretRef) -> Option<PathBuf> {
 
 /// Every file whose change asks for a reload.
 pub(super) fn watched(config: &Config) -> Vec<PathBuf> {
-    let mut files = vec![config.file().to_owned(), config.policy.path.clone()];
+    let mut files = vec![config.file().to_owned()];
+    files.extend(config.policy.path.clone());
+    if let Some(bundle) = &config.policy.bundle {
+        files.extend(bundle.path.clone());
+        files.extend(bundle.public_key.iter().chain(&bundle.ca).map(|file| file.path().to_owned()));
+    }
     let tls = config.listen.iter().filter_map(|listener| listener.tls.as_ref()).chain(config.admin.tls.as_ref());
     files.extend(
         tls.flat_map(config::Tls::pairs)

@@ -14,11 +14,13 @@ use crate::identity::KeySetError;
 use crate::identity::PeopleError;
 use crate::identity::key::KeyError;
 use crate::policy::LoadErrors;
+use crate::policy::bundle::BundleError;
 use crate::proxy::BindError;
 use crate::proxy::RouteError;
 use crate::proxy::TlsError;
 use crate::proxy::UpstreamError;
 
+use super::fetch::FetchError;
 use super::hand_over::TakeOverError;
 use super::sockets::SocketError;
 
@@ -37,6 +39,28 @@ pub enum ServerError {
         key: &'static str,
         /// What the system said.
         source: io::Error,
+    },
+    /// A bundle cannot be fetched.
+    #[error("the bundle cannot be fetched from {from}")]
+    FetchBundle {
+        /// Its URL.
+        from: String,
+        /// Why not.
+        source: Box<FetchError>,
+    },
+    /// A bundle cannot be used.
+    #[error("the bundle {from} cannot be used")]
+    Bundle {
+        /// Its URL or file.
+        from: String,
+        /// What is wrong.
+        source: BundleError,
+    },
+    /// A server that gives none.
+    #[error("there is no bundle at `{from}`")]
+    NoBundle {
+        /// Its URL.
+        from: String,
     },
     /// The policies cannot be used.
     #[error("the policies cannot be used\n{0}")]

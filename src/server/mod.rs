@@ -6,9 +6,11 @@
 
 mod admin;
 mod build;
+mod bundles;
 mod clock;
 mod data_plane;
 mod error;
+mod fetch;
 mod hand_over;
 mod policy_files;
 mod reload;
@@ -17,10 +19,14 @@ mod sockets;
 mod systemd;
 
 pub use build::Loaded;
+pub use build::dialect;
 pub use build::load;
 pub use build::load_policy;
+pub use build::policy_files;
+pub use build::policy_settings;
 pub use clock::system_clock;
 pub use error::ServerError;
+pub use fetch::FetchError;
 pub use hand_over::TakeOverError;
 pub use policy_files::PolicyFiles;
 pub use run::Launch;

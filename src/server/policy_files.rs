@@ -11,7 +11,7 @@ use crate::policy::Source;
 pub struct PolicyFiles {
     /// The rules, and their tests.
     pub rego: Vec<Source>,
-    /// Data documents, in files named `….json`.
+    /// Data documents, in files named `….json`, `data.yaml` or `data.yml`.
     pub data: Vec<Source>,
 }
 
@@ -31,7 +31,7 @@ impl PolicyFiles {
             let name = file.strip_prefix(base).unwrap_or(&file).to_string_lossy().into_owned();
             let list = if name.ends_with(".rego") {
                 &mut read.rego
-            } else if name.ends_with(".json") {
+            } else if is_data(&name) {
                 &mut read.data
             } else {
                 continue;
@@ -45,6 +45,12 @@ impl PolicyFiles {
         }
         Ok(read)
     }
+}
+
+/// Any JSON is data. YAML is used for so much else that it has to say so.
+pub(super) fn is_data(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.ends_with(".json") || matches!(name, "data.yaml" | "data.yml")
 }
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>, depth: usize) -> io::Result<()> {

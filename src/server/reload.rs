@@ -18,6 +18,7 @@ use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::approval::Approvals;
@@ -26,6 +27,7 @@ use crate::audit::Event;
 use crate::audit::EventKind;
 use crate::audit::Fields;
 use crate::audit::Log;
+use crate::config;
 use crate::config::Config;
 use crate::gate::Gate;
 use crate::identity::ReviewerTokens;
@@ -37,7 +39,10 @@ use crate::proxy::Shared;
 use crate::proxy::TlsTable;
 
 use super::build;
+use super::build::Loaded;
 use super::build::Upstreams;
+use super::bundles;
+use super::bundles::Bundles;
 use super::error::ServerError;
 use super::run::Source;
 use super::systemd;
@@ -47,6 +52,10 @@ pub(super) struct Reload {
     pub(super) source: Source,
     pub(super) cores: usize,
     pub(super) upstreams: Upstreams,
+    pub(super) bundles: Bundles,
+    pub(super) bundle_metrics: bundles::Metrics,
+    /// The bundle that the configuration in force names.
+    pub(super) bundle: Option<config::Bundle>,
     pub(super) shared: Arc<Shared>,
     pub(super) gate: Arc<Gate>,
     pub(super) approvals: Approvals,
@@ -140,7 +149,16 @@ impl Reload {
     /// Waits for reasons to reload, until `stop`.
     pub(super) async fn run(mut self, reasons: Reasons, stop: CancellationToken) {
         let Reasons { mut watch, mut changes, mut hangup } = reasons;
+        let mut asked = Instant::now();
         loop {
+            // Counted from the last question: files may change all the time.
+            let pause = bundles::pause(self.bundle.as_ref());
+            let due = async {
+                match pause {
+                    Some(pause) => tokio::time::sleep_until(asked + pause).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 _ = hangup.recv() => {
                     // What is read from here on has been looked at before.
@@ -156,6 +174,13 @@ impl Reload {
                         continue;
                     }
                     tracing::info!("a file of the configuration has changed: reloading");
+                }
+                () = due => {
+                    asked = Instant::now();
+                    if !self.poll().await {
+                        continue;
+                    }
+                    tracing::info!("the server has another bundle: reloading");
                 }
                 () = stop.cancelled() => return,
             }
@@ -175,9 +200,33 @@ impl Reload {
         }
     }
 
+    /// Asks for another bundle. True if there is one to be loaded.
+    async fn poll(&self) -> bool {
+        let Some(bundle) = &self.bundle else { return false };
+        match self.bundles.poll(bundle).await {
+            Ok(is_new) => {
+                self.bundle_metrics.polled(if is_new { "updated" } else { "unchanged" });
+                is_new
+            }
+            Err(error) => {
+                self.bundle_metrics.polled("failure");
+                let error = anyhow::Error::from(error);
+                tracing::error!(error = format!("{error:#}"), "no other bundle can be had; the one in force stays");
+                false
+            }
+        }
+    }
+
     fn reload(&mut self) -> Result<Config, ServerError> {
-        let config = (self.source)().map_err(ServerError::Config)?;
-        let loaded = build::load_with(&config, self.cores, &self.shared.metrics, &mut self.upstreams)?;
+        let loaded = self.load();
+        self.bundles.settle(loaded.is_ok());
+        let (config, loaded) = loaded?;
+        self.bundle_metrics.in_force(loaded.policy.digest(), loaded.revision.as_deref());
+        self.bundle.clone_from(&config.policy.bundle);
+        for upstream in build::shadow_upstreams(&config) {
+            tracing::warn!(upstream = %upstream.name,
+                "calls of this upstream pass although the policy denies or holds them: it is in shadow mode");
+        }
         let policy = loaded.policy.digest();
         let policy_changed = policy != self.gate.policy().digest();
         self.approvals.reconfigure(loaded.people, loaded.approvals);
@@ -194,6 +243,15 @@ impl Reload {
         self.journal.config_changed(policy, config.file());
         tracing::info!(policy = %policy, "reloaded; addresses, threads and connection limits change at the next start only");
         Ok(config)
+    }
+}
+
+impl Reload {
+    fn load(&mut self) -> Result<(Config, Loaded), ServerError> {
+        let config = (self.source)().map_err(ServerError::Config)?;
+        let metrics = &self.shared.metrics;
+        let loaded = build::load_with(&config, self.cores, metrics, &mut self.upstreams, &self.bundles)?;
+        Ok((config, loaded))
     }
 }
 

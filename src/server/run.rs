@@ -43,6 +43,8 @@ use crate::wire::WireMetrics;
 use super::admin::Admin;
 use super::build;
 use super::build::Upstreams;
+use super::bundles;
+use super::bundles::Bundles;
 use super::data_plane::DataPlane;
 use super::data_plane::Door;
 use super::error::ServerError;
@@ -118,11 +120,14 @@ async fn run(
     let cores = cores(&config)?;
     let proxy_metrics = proxy::Metrics::new(&registry)?;
     let mut upstreams = Upstreams::new();
-    let loaded = build::load_with(&config, cores, &proxy_metrics, &mut upstreams)?;
+    let (bundles, bundle_metrics) = (Bundles::default(), bundles::Metrics::new(&registry)?);
+    let loaded = build::load_with(&config, cores, &proxy_metrics, &mut upstreams, &bundles)?;
     let mut sockets = Sockets::new(&config, launch.inherited)?;
     let config::Store::Embedded(embedded) = &config.store;
     let freed =
         if launch.take_over { take_over(&config, &embedded.path, cores, &mut sockets).await? } else { Freed::Not };
+    bundles.settle(true);
+    bundle_metrics.in_force(loaded.policy.digest(), loaded.revision.as_deref());
 
     // What keeps: the log first, since nothing may happen without it, then the approvals.
     let ids = Arc::new(IdSource::new(random()?));
@@ -236,6 +241,9 @@ async fn run(
         source,
         cores,
         upstreams,
+        bundles,
+        bundle_metrics,
+        bundle: config.policy.bundle.clone(),
         shared,
         gate,
         approvals: approvals.clone(),

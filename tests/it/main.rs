@@ -4,6 +4,7 @@
 
 mod audit;
 mod bodies;
+mod bundles;
 mod callers;
 mod calls;
 mod cli;
@@ -17,9 +18,12 @@ mod http2;
 mod ingress;
 mod limits;
 mod long_bodies;
+mod obligations;
+mod policy;
 mod reload;
 mod retries;
 mod secrets;
+mod shadow;
 mod sockets;
 mod stopping;
 mod support;

@@ -81,8 +81,8 @@ async fn who_has_left_the_group_counts_no_more() {
 
 #[tokio::test]
 async fn a_policy_that_cannot_be_evaluated_refuses_the_call() {
-    // Typing errors in what a denial says: they must not make an allowed call of it.
-    for reason in ["nothing.here", "sprintf(\"%v\", [nothing])", "lower(input.request.path_segments)"] {
+    // What fails in what a denial says must not make an allowed call of it.
+    for reason in ["lower(input.principal.groups)", "to_number(input.request.path)", "lower(input.actions)"] {
         let policy = format!("{POLICY}\ndeny contains {{\"rule\": \"typo\", \"reason\": {reason}}} if true\n");
         let mut world = World::start_with(&policy, "");
         for path in ["/open/a", "/held/a"] {

@@ -12,31 +12,47 @@ use crate::approval::record::Approval;
 use crate::approval::record::Review;
 use crate::approval::record::ReviewVerdict;
 use crate::identity::People;
+use crate::model::Escalation;
 use crate::model::HoldObligations;
 use crate::model::PersonId;
 use crate::model::Principal;
 use crate::model::Requirement;
+use crate::model::Timestamp;
 
 impl Approval {
     /// Who fills which of the places that the policy asks for, counting only people who might
     /// review when they did and still may: a person who has left a group, or turned out to stand
-    /// behind the caller, counts no more.
-    pub fn slots(&self, people: &People) -> Vec<Slot> {
+    /// behind the caller, counts no more. Once it has escalated, others may stand in.
+    pub fn slots(&self, people: &People, now: Timestamp) -> Vec<Slot> {
         let still = |review: &Review, person: &PersonId| {
             review.groups.iter().filter(|group| people.in_group(person, group)).cloned().collect()
         };
-        quorum::fill(&self.obligations.reviewers, &self.candidates(people, |_| true, still))
+        let stand_ins = self.stand_ins(&self.obligations, now);
+        quorum::fill(&self.obligations.reviewers, &stand_ins, &self.candidates(people, |_| true, still))
+    }
+
+    /// Who may take any place by `now`, up to so many of each group.
+    fn stand_ins(&self, obligations: &HoldObligations, now: Timestamp) -> Vec<Requirement> {
+        let begun = obligations.escalate.iter().filter(|step| self.created.plus(step.after) <= now);
+        begun.flat_map(|step| step.reviewers.iter().cloned()).collect()
+    }
+
+    /// When the steps of the escalation begin, in order.
+    pub fn escalates(&self) -> impl Iterator<Item = (Timestamp, &Escalation)> {
+        self.obligations.escalate.iter().map(|step| (self.created.plus(step.after), step))
     }
 
     /// Whether the reviews so far are enough for `obligations`, which may be others than those
     /// under which it was held.
-    pub fn meets(&self, obligations: &HoldObligations, people: &People) -> bool {
+    pub fn meets(&self, obligations: &HoldObligations, people: &People, now: Timestamp) -> bool {
         let enough = |review: &Review| {
             review.assurance >= obligations.assurance
                 && (!obligations.require_reason || gives_reason(review.reason.as_deref()))
         };
-        let now = |_: &Review, person: &PersonId| groups_of(person, &obligations.reviewers, people);
-        quorum::is_met(&quorum::fill(&obligations.reviewers, &self.candidates(people, enough, now)))
+        let stand_ins = self.stand_ins(obligations, now);
+        let groups =
+            |_: &Review, person: &PersonId| groups_of(person, obligations.reviewers.iter().chain(&stand_ins), people);
+        quorum::is_met(&quorum::fill(&obligations.reviewers, &stand_ins, &self.candidates(people, enough, groups)))
     }
 
     /// Whether `person` may approve or deny this call, were it their turn now. Answers with those
@@ -44,14 +60,16 @@ impl Approval {
     ///
     /// # Errors
     /// [`ApprovalError::OwnRequest`] and [`ApprovalError::NotReviewer`].
-    pub fn may_review(&self, person: &PersonId, people: &People) -> Result<Vec<String>, ApprovalError> {
+    pub fn may_review(&self, person: &PersonId, people: &People, now: Timestamp) -> Result<Vec<String>, ApprovalError> {
         if self.stands_behind(person, people) {
             let role = self.role(person, people);
             return Err(ApprovalError::OwnRequest { person: person.to_string(), role });
         }
-        let groups = groups_of(person, &self.obligations.reviewers, people);
+        let stand_ins = self.stand_ins(&self.obligations, now);
+        let asked = || self.obligations.reviewers.iter().chain(&stand_ins);
+        let groups = groups_of(person, asked(), people);
         if groups.is_empty() {
-            let asked: Vec<&str> = self.obligations.reviewers.iter().map(|need| need.group.as_str()).collect();
+            let asked: Vec<&str> = asked().map(|need| need.group.as_str()).collect();
             return Err(ApprovalError::NotReviewer { person: person.to_string(), groups: asked.join(", ") });
         }
         Ok(groups)
@@ -72,13 +90,15 @@ impl Approval {
                 quorum::SLOTS_MAX
             )));
         }
-        let members: BTreeSet<&PersonId> =
-            needs.iter().filter_map(|need| people.members(&need.group)).flatten().collect();
+        // Whoever may stand in before it expires may save it.
+        let stand_ins = self.stand_ins(&self.obligations, self.expires);
+        let asked = || needs.iter().chain(&stand_ins);
+        let members: BTreeSet<&PersonId> = asked().filter_map(|need| people.members(&need.group)).flatten().collect();
         let eligible = members.into_iter().filter(|person| !self.stands_behind(person, people));
         let eligible: Vec<Candidate> = eligible
-            .map(|person| Candidate { person: person.clone(), groups: groups_of(person, needs, people) })
+            .map(|person| Candidate { person: person.clone(), groups: groups_of(person, asked(), people) })
             .collect();
-        if quorum::is_met(&quorum::fill(needs, &eligible)) {
+        if quorum::is_met(&quorum::fill(needs, &stand_ins, &eligible)) {
             return Ok(());
         }
         let asked: Vec<String> = needs.iter().map(|need| format!("{} of `{}`", need.count, need.group)).collect();
@@ -149,6 +169,12 @@ pub(super) fn gives_reason(reason: Option<&str>) -> bool {
     reason.is_some_and(|reason| !reason.trim().is_empty())
 }
 
-fn groups_of(person: &PersonId, needs: &[Requirement], people: &People) -> Vec<String> {
-    needs.iter().filter(|need| people.in_group(person, &need.group)).map(|need| need.group.clone()).collect()
+fn groups_of<'a>(person: &PersonId, needs: impl Iterator<Item = &'a Requirement>, people: &People) -> Vec<String> {
+    let mut groups: Vec<String> = Vec::new();
+    for need in needs.filter(|need| people.in_group(person, &need.group)) {
+        if !groups.contains(&need.group) {
+            groups.push(need.group.clone());
+        }
+    }
+    groups
 }

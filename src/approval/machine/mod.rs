@@ -173,6 +173,8 @@ pub enum Happened {
     },
     /// The question was answered.
     Answered(ThreadMessage),
+    /// It has waited so long that others may approve it as well.
+    Escalated,
     /// The state has changed to what the record now says.
     Entered,
     /// It is being run, and this is the hash of the exact bytes that are sent.

@@ -31,7 +31,7 @@ impl Approval {
         self.check_digest(digest)?;
         check_text(reason.as_deref())?;
         let person = around.people.canonical_person(&person);
-        let groups = self.may_review(&person, around.people)?;
+        let groups = self.may_review(&person, around.people, around.now)?;
         if self.has_said(&person, verdict, around.people) {
             return Ok(Vec::new());
         }
@@ -50,7 +50,7 @@ impl Approval {
     fn approved_by(&mut self, review: Review, around: Surroundings<'_>) -> Vec<Happened> {
         let at = review.at;
         let mut happened = vec![Happened::Reviewed(review)];
-        if quorum::is_met(&self.slots(around.people)) {
+        if quorum::is_met(&self.slots(around.people, at)) {
             self.state = State::Approved { at, claim_until: at.plus(around.claim_within) };
             happened.push(Happened::Entered);
         }
@@ -123,7 +123,7 @@ impl Approval {
         self.check_digest(digest)?;
         check_said(&text)?;
         let person = around.people.canonical_person(person);
-        self.may_review(&person, around.people)?;
+        self.may_review(&person, around.people, around.now)?;
         if matches!(self.state, State::Approved { .. }) {
             return Err(self.already_decided());
         }

@@ -79,7 +79,7 @@ impl Approval {
         match self.state {
             State::Approved { claim_until, .. } if at < claim_until && self.caller == Some(run) => {
                 self.closure.extend(behind);
-                if quorum::is_met(&self.slots(around.people)) {
+                if quorum::is_met(&self.slots(around.people, at)) {
                     self.state = State::Forwarding { at, run, claim_until };
                     return Ok(vec![Happened::Claimed(exact)]);
                 }
@@ -148,6 +148,11 @@ impl Approval {
     pub(super) fn tick(&mut self, now: Timestamp) -> Vec<Happened> {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return Vec::new();
+        }
+        if self.state == State::Pending && now < self.expires {
+            let begun = self.escalates().filter(|(begins, _)| *begins <= now).count();
+            self.escalated = u32::try_from(begun).unwrap_or(u32::MAX);
+            return vec![Happened::Escalated];
         }
         let pending = self.state == State::Pending;
         self.state = if pending { State::Expired { at: now } } else { State::Lapsed { at: now } };

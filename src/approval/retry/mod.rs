@@ -107,7 +107,7 @@ impl Sought {
 
     fn relate_open(&self, record: &Approval, found: Found, has_left: bool) -> Relation {
         // One that is over, though the sweep has not come to it, is nothing to wait for.
-        if record.deadline().is_none_or(|deadline| deadline <= self.now) {
+        if record.open_until().is_none_or(|until| until <= self.now) {
             return Relation::Stranger;
         }
         let free = record.caller.is_none() || has_left;

@@ -100,6 +100,30 @@ fn every_body_is_read_whole_until_its_approval_is_over() {
     }
 }
 
+/// Reviewers read, and can approve, what is shown of a body in which something is hidden.
+#[test]
+fn what_is_hidden_of_a_long_body_is_not_stored_and_not_given_out() {
+    let filling = "x".repeat(2 * usize::try_from(SHOWN_BYTES_MAX).unwrap());
+    let text = format!(r#"{{"pin": "hush", "filling": "{filling}"}}"#);
+    for body in [Body::Read { bytes: text.clone().into(), trailers: HeaderMap::new() }, kept(text.as_bytes())] {
+        let is_kept = matches!(body, Body::Kept { .. });
+        let mut bench = Bench::new();
+        let process = bench.start();
+        let redact = vec!["/body/pin".parse().unwrap()];
+        let obligations = HoldObligations { redact, ..fixtures::obligations("owners=1") };
+        let mut hold = process.open_under(&with_body(&bench, body), obligations).unwrap();
+        let id = hold.id();
+        let read = String::from_utf8(process.read_body(id).unwrap()).unwrap();
+        assert!(!read.contains("hush") && read.contains("[redacted:"), "{read}");
+        assert_eq!(read.contains(&filling), !is_kept);
+        let stored = process.wait(process.approvals.0.store.body_bytes(id)).unwrap();
+        assert_eq!(stored, if is_kept { 0 } else { read.len() as u64 });
+        process.approve(id);
+        assert_eq!(process.verdict(&mut hold), "approved");
+        process.stop();
+    }
+}
+
 #[test]
 fn whoever_joins_or_may_not_ask_stores_no_body() {
     let mut bench = Bench::new();

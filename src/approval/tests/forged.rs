@@ -7,7 +7,7 @@ fn forged(process: &Process) -> bool {
 }
 
 /// Each of these would release a call that nobody approved, were the record believed.
-const EDITS: [(&str, &str); 6] = [
+const EDITS: [(&str, &str); 9] = [
     (
         "the state",
         r#"json_set(record, '$.state', json('{"name":"approved","at":"2026-11-21T05:16:59Z","claim_until":"2126-11-21T05:16:59Z"}'))"#,
@@ -18,6 +18,15 @@ const EDITS: [(&str, &str); 6] = [
     (
         "a review",
         r#"json_insert(record, '$.reviews[#]', json('{"person":"bo","verdict":"approve","groups":["owners"],"channel":"api","assurance":"stepup","reason":null,"at":"2026-11-21T05:16:59Z"}'))"#,
+    ),
+    (
+        "who may stand in",
+        r#"json_set(record, '$.obligations.escalate', json('[{"after":{"secs":0,"nanos":0},"reviewers":[{"group":"owners","count":2}]}]'))"#,
+    ),
+    ("what was told", "json_set(record, '$.escalated', 1)"),
+    (
+        "the grant",
+        r#"json_set(record, '$.obligations.grant', json('{"max_uses":9,"max_duration":{"secs":9,"nanos":0}}'))"#,
     ),
     ("the seal", "json_set(record, '$.seal', null)"),
 ];

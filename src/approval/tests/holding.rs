@@ -325,3 +325,53 @@ fn draining_sends_everybody_away_and_keeps_what_is_open() {
     process.stop();
     bench.verify();
 }
+
+#[test]
+fn an_escalation_is_told_in_time_and_the_log_proves_who_stood_in() {
+    let mut bench = Bench::new();
+    let mut process = bench.start();
+    let reviewers = fixtures::requirements("security=1");
+    let escalate = vec![crate::model::Escalation { after: Duration::from_secs(60), reviewers }];
+    let obligations = HoldObligations { escalate, ..fixtures::obligations("owners=2") };
+    let mut hold = process.open_under(&bench.call(), obligations.clone()).unwrap();
+    let id = hold.id();
+    assert_eq!(process.say(id, "cy", Verdict::Approve, None).unwrap_err().code(), "not-reviewer");
+    process.say(id, "ana", Verdict::Approve, None).unwrap();
+    bench.set_clock(60);
+    process.approvals.0.deadline_set.notify_one();
+    assert_eq!(process.until("approval.escalated"), id);
+    // It is still the one that a retry joins.
+    drop(hold);
+    process.until("approval.caller_left");
+    hold = process.open_under(&bench.call(), obligations).unwrap();
+    assert_eq!(hold.id(), id);
+    process.say(id, "cy", Verdict::Approve, None).unwrap();
+    assert_eq!(process.verdict(&mut hold), "approved");
+    let run = process.wait(hold.claim(fixtures::exact(), &fixtures::principal("deploy-bot"))).unwrap();
+    run.finish(Ending::Completed { status: 200 });
+    process.until("approval.completed");
+    process.stop();
+    assert_eq!(bench.logged()["approval.escalated"], 1);
+}
+
+#[test]
+fn what_the_policy_hides_is_in_no_record_and_the_digest_is_that_of_the_true_call() {
+    let mut bench = Bench::new();
+    let process = bench.start();
+    let redact = vec!["/query/token".parse().unwrap(), "/body".parse().unwrap()];
+    let mut call = bench.call();
+    let crate::model::Message::Http(request) = &mut call.message;
+    request.query = Some("a=1&token=hush".to_owned());
+    let digest = fixtures::new_approval(&call, fixtures::obligations("owners=1")).digest;
+    let hold = process.open_under(&call, HoldObligations { redact, ..fixtures::obligations("owners=1") }).unwrap();
+    let id = hold.id();
+    let shown = process.wait(process.approvals.request(id)).unwrap().unwrap();
+    let record = process.get(id);
+    assert_eq!(record.digest, digest);
+    assert!(shown.line.target.starts_with("/export?a=1&token=[redacted:"), "{}", shown.line.target);
+    for text in [serde_json::to_string(&record).unwrap(), serde_json::to_string(&shown).unwrap()] {
+        assert!(!text.contains("hush"), "{text}");
+    }
+    drop(hold);
+    process.stop();
+}

@@ -11,6 +11,7 @@ use crate::model::ApprovalId;
 use crate::model::CallDigest;
 use crate::model::Requirement;
 use crate::model::Sha256;
+use crate::model::Timestamp;
 
 use super::super::event::EventKind;
 use super::entry::Entry;
@@ -34,12 +35,29 @@ struct Terms {
     digest: CallDigest,
     requirements: Vec<Requirement>,
     closure: BTreeSet<String>,
+    escalation: Vec<Step>,
+}
+
+/// Who else may approve, and from when on.
+#[derive(serde::Deserialize)]
+struct Step {
+    begins: Timestamp,
+    reviewers: Vec<Requirement>,
+}
+
+impl Terms {
+    /// Who may fill any place by `now`.
+    fn stand_ins(&self, now: Timestamp) -> Vec<Requirement> {
+        let begun = self.escalation.iter().filter(|step| step.begins <= now);
+        begun.flat_map(|step| step.reviewers.iter().cloned()).collect()
+    }
 }
 
 /// The last review of one person.
 struct Review {
     verdict: Verdict,
     groups: BTreeSet<String>,
+    at: Timestamp,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -114,7 +132,7 @@ impl Approval {
             EventKind::ApprovalApproved => {
                 self.step(entry, &[State::Pending], State::Approved, wrong);
                 self.same_call(entry, wrong);
-                self.backed(wrong);
+                self.backed(entry.time, wrong);
             }
             EventKind::ApprovalDenied => {
                 self.step(entry, &[State::Pending], State::Ended, wrong);
@@ -137,6 +155,7 @@ impl Approval {
             EventKind::ApprovalCompleted | EventKind::ApprovalFailed | EventKind::ApprovalUnknown => {
                 self.step(entry, &[State::Forwarding], State::Ended, wrong);
             }
+            EventKind::ApprovalEscalated => self.step(entry, &[State::Pending], State::Pending, wrong),
             EventKind::ApprovalViewed
             | EventKind::ApprovalAsked
             | EventKind::ApprovalAnswered
@@ -166,12 +185,14 @@ impl Approval {
         let digest = entry.read("digest");
         let requirements: Option<Vec<Requirement>> = entry.read("requirements");
         let closure = entry.read("closure");
-        match (digest, requirements, closure) {
-            (Some(digest), Some(requirements), Some(closure)) => {
+        let escalation =
+            if entry.data.contains_key("escalation") { entry.read("escalation") } else { Some(Vec::new()) };
+        match (digest, requirements, closure, escalation) {
+            (Some(digest), Some(requirements), Some(closure), Some(escalation)) => {
                 if requirements.iter().all(|requirement| requirement.count == 0) {
                     wrong.push("it asks for no reviewer at all".to_owned());
                 }
-                self.terms = Some(Terms { digest, requirements, closure });
+                self.terms = Some(Terms { digest, requirements, closure, escalation });
             }
             _ => wrong.push("it does not say what has to be met: `digest`, `requirements` and `closure`".to_owned()),
         }
@@ -199,14 +220,15 @@ impl Approval {
         if verdict == Verdict::Approve && terms.closure.contains(id) {
             wrong.push(format!("`{id}` approved a call of their own"));
         }
-        self.reviews.insert(id.clone(), Review { verdict, groups });
+        self.reviews.insert(id.clone(), Review { verdict, groups, at: entry.time });
     }
 
     /// Reviews by people who may review: in a group that was asked, and not of their own call.
     fn eligible(&self) -> impl Iterator<Item = &Review> {
         let may = |terms: &Terms, id: &String, review: &Review| {
-            let asked = terms.requirements.iter().any(|requirement| review.groups.contains(&requirement.group));
-            asked && !terms.closure.contains(id)
+            let stand_ins = terms.stand_ins(review.at);
+            let mut asked = terms.requirements.iter().chain(&stand_ins);
+            asked.any(|requirement| review.groups.contains(&requirement.group)) && !terms.closure.contains(id)
         };
         let reviews = self
             .reviews
@@ -215,7 +237,7 @@ impl Approval {
         reviews.map(|(_, review)| review)
     }
 
-    fn backed(&self, wrong: &mut Vec<String>) {
+    fn backed(&self, now: Timestamp, wrong: &mut Vec<String>) {
         let Some(terms) = &self.terms else {
             return wrong.push("it was approved, and what had to be met is not known".to_owned());
         };
@@ -224,7 +246,7 @@ impl Approval {
         }
         let people: Vec<&BTreeSet<String>> =
             self.eligible().filter(|review| review.verdict == Verdict::Approve).map(|review| &review.groups).collect();
-        if !quorum::filled(&terms.requirements, &people) {
+        if !quorum::filled(&terms.requirements, &terms.stand_ins(now), &people) {
             let wanted: Vec<String> =
                 terms.requirements.iter().map(|r| format!("{} of `{}`", r.count, r.group)).collect();
             wrong.push(format!(

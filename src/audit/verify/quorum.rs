@@ -5,18 +5,26 @@ use std::collections::BTreeSet;
 use crate::model::Requirement;
 
 /// Whether distinct people with these groups can fill all of `requirements` at once. Somebody in
-/// two groups fills one place, so this is a bipartite matching (EDGES F).
-pub(super) fn filled(requirements: &[Requirement], people: &[&BTreeSet<String>]) -> bool {
+/// two groups fills one place, so this is a bipartite matching (EDGES F). So many people as
+/// `stand_ins` says may fill any place: each such seat that is taken makes up for one that is not.
+pub(super) fn filled(requirements: &[Requirement], stand_ins: &[Requirement], people: &[&BTreeSet<String>]) -> bool {
     let wanted: u64 = requirements.iter().map(|requirement| u64::from(requirement.count)).sum();
     if wanted > people.len() as u64 {
         return false;
     }
+    // Nobody needs more seats of one group than there are people.
     let places: Vec<&str> = requirements
         .iter()
-        .flat_map(|requirement| std::iter::repeat_n(requirement.group.as_str(), requirement.count as usize))
+        .chain(stand_ins)
+        .flat_map(|requirement| {
+            std::iter::repeat_n(requirement.group.as_str(), (requirement.count as usize).min(people.len()))
+        })
         .collect();
     let mut place_of = vec![None; people.len()];
-    (0..places.len()).all(|place| seat(place, &places, people, &mut place_of, &mut vec![false; people.len()]))
+    let taken = (0..places.len())
+        .filter(|place| seat(*place, &places, people, &mut place_of, &mut vec![false; people.len()]))
+        .count();
+    taken as u64 >= wanted
 }
 
 /// Finds somebody for `place`, moving others if need be (Kuhn's algorithm).
@@ -60,7 +68,23 @@ mod tests {
     fn fill(wanted: &str, people: &str) -> bool {
         let people: Vec<BTreeSet<String>> =
             people.split_whitespace().map(|groups| groups.chars().map(String::from).collect()).collect();
-        filled(&requirements(wanted), &people.iter().collect::<Vec<_>>())
+        filled(&requirements(wanted), &[], &people.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn whoever_stands_in_fills_any_one_place() {
+        let fill = |wanted: &str, stand_ins: &str, people: &str| {
+            let people: Vec<BTreeSet<String>> =
+                people.split_whitespace().map(|groups| groups.chars().map(String::from).collect()).collect();
+            filled(&requirements(wanted), &requirements(stand_ins), &people.iter().collect::<Vec<_>>())
+        };
+        assert!(fill("a=1 b=1", "m=1", "a m"));
+        assert!(fill("a=1 b=1", "m=1", "b m"));
+        assert!(fill("a=2", "m=2", "m m"));
+        assert!(fill("a=1 b=1", "b=1", "b b"));
+        assert!(!fill("a=2", "m=1", "m m"));
+        assert!(!fill("a=1 b=1", "m=1", "am"));
+        assert!(!fill("a=1", "m=1", "b"));
     }
 
     #[test]
@@ -97,7 +121,7 @@ mod tests {
             let wanted: Vec<String> = groups.iter().zip(&counts).map(|(group, count)| format!("{group}={count}")).collect();
             let places: Vec<char> = groups.iter().zip(&counts).flat_map(|(group, count)| vec![*group; *count as usize]).collect();
             let sets: Vec<BTreeSet<String>> = people.iter().map(|p| p.chars().map(String::from).collect()).collect();
-            prop_assert_eq!(filled(&requirements(&wanted.join(" ")), &sets.iter().collect::<Vec<_>>()), brute(&places, &people));
+            prop_assert_eq!(filled(&requirements(&wanted.join(" ")), &[], &sets.iter().collect::<Vec<_>>()), brute(&places, &people));
         }
     }
 }

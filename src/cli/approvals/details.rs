@@ -129,13 +129,20 @@ fn unverified(page: &mut Page, detail: &Detail) {
 /// The call as it will be sent, credential aside.
 fn request(page: &mut Page, detail: &Detail) {
     let request = &detail.request;
-    page.heading("The call:");
+    page.heading(&match request.redacted.as_slice() {
+        [] => "The call:".to_owned(),
+        hidden => format!(
+            "The call, with hashes in the place of what the policy hides ({}):",
+            text::one_line(&hidden.join(", "))
+        ),
+    });
     page.said(&format!("{} ", request.method), &format!("{}{}", request.authority, request.target));
     request.headers.iter().for_each(|header| page.said(&format!("{}: ", header.name), &header.value));
     let body = &detail.body;
     let size = match &body.coding {
         Some(coding) => format!("{} bytes, sent as {} bytes of {coding}", body.readable_bytes, body.bytes),
-        None => format!("{} bytes", body.readable_bytes),
+        None if body.readable_bytes == body.bytes => format!("{} bytes", body.bytes),
+        None => format!("{} bytes as shown, {} as sent", body.readable_bytes, body.bytes),
     };
     match (&request.body_text, &request.body_base64) {
         (Some(text), _) => {

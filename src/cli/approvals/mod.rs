@@ -7,9 +7,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Args;
 use clap::Subcommand;
 use clap::ValueEnum;
+
+use crate::review::api::Detail;
 
 mod body;
 mod client;
@@ -165,6 +168,17 @@ pub(super) enum Output {
 /// Only if not even that can be printed.
 pub(super) async fn run(args: ApprovalsArgs, terminal: &mut Terminal) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(execute(args, terminal).await? as u8))
+}
+
+/// One approval with the whole call, for other commands.
+///
+/// # Errors
+/// What the server or the way to it has against it.
+pub(super) async fn fetch(connection: &ConnectionArgs, terminal: &Terminal, id: &str) -> anyhow::Result<Detail> {
+    let client = Client::new(connection, terminal.token()).map_err(|failure| anyhow::anyhow!(failure.message))?;
+    let target = format!("/v1/approvals/{}", client::encode(id));
+    let answer = client.get(&target).await.map_err(|failure| anyhow::anyhow!(failure.message))?;
+    serde_json::from_value(answer).context("the approval cannot be read; is the server of the same version?")
 }
 
 async fn execute(args: ApprovalsArgs, terminal: &mut Terminal) -> anyhow::Result<Exit> {

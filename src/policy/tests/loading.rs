@@ -271,10 +271,36 @@ fn a_package_of_several_files_is_not_used_as_a_whole() {
 #[test]
 fn data_files_are_strict_json_objects_that_agree() {
     let rego = [("p.rego", "package holdpoint\nallow contains {\"rule\": \"x\"}")];
-    assert_snapshot!(files(&rego, &[("data.json", "[1]")]), @"data.json: a data file must be a JSON object");
+    assert_snapshot!(files(&rego, &[("data.json", "[1]")]), @"data.json: a data file must be an object");
     assert_snapshot!(files(&rego, &[("data.json", "{\"a\": 1, \"a\": 2}")]), @"data.json: the object at byte 0 has the same name twice");
-    assert_snapshot!(files(&rego, &[("holdpoint/data.json", "{\"deny\": []}")]), @"holdpoint/data.json: data cannot be under `holdpoint`, where the rules are; give it another name");
-    assert_snapshot!(files(&rego, &[("a.json", "{\"a\": 1}"), ("b.json", "{\"a\": 2}")]), @r#"b.json: it says something else than another data file: value for key `"a"` generated multiple times: `1` and `2`"#);
+    assert_snapshot!(files(&rego, &[("holdpoint/data.json", "{\"deny\": []}")]), @"holdpoint/data.json: data cannot be under `holdpoint`, where the rules are, such as those of `p.rego`; give it another name");
+    for (file, text) in [
+        ("data.yaml", "a: [1, &x {b: NO}, *x]\nc: yes\nd: true\ne: 0x10\nf: 1.5\ng: ~\n"),
+        ("data.json", r#"{"a":[1,{"b":"NO"},{"b":"NO"}],"c":"yes","d":true,"e":16,"f":1.5,"g":null}"#),
+    ] {
+        let rule = r#"allow contains {"rule": "x"} if data.deep.er == {"a": [1, {"b": "NO"}, {"b": "NO"}], "c": "yes", "d": true, "e": 16, "f": 1.5, "g": null}"#;
+        let path = format!("deep/er/{file}");
+        let policy = Policy::load(
+            &[source("p.rego", &format!("package holdpoint\n{rule}"))],
+            &[source(&path, text)],
+            settings(),
+        );
+        assert_eq!(answer(&policy.unwrap(), &any_call()), "allow x", "{file}");
+    }
+    assert_snapshot!(files(&rego, &[("data.yaml", "a: 1\na: 2\n")]), @"data.yaml: duplicate mapping key: a, set DuplicateKeyPolicy in Options if acceptable at line 2, column 1");
+    assert_snapshot!(files(&rego, &[("data.yaml", "a: [\n")]), @"data.yaml: unclosed bracket '[' at line 1, column 4");
+    assert_snapshot!(files(&rego, &[("data.yaml", "- a\n")]), @"data.yaml: a data file must be an object");
+    assert_snapshot!(files(&rego, &[("data.yaml", "a: 12345678901234567890123\n")]), @"data.yaml: the number `12345678901234568000000` may have been rounded; write it in a JSON file, or as a text");
+    let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\ng: &g [*f,*f,*f,*f,*f,*f,*f,*f,*f]\nh: [*g,*g,*g,*g,*g,*g,*g,*g,*g]\n";
+    assert_snapshot!(files(&rego, &[("data.yaml", bomb)]), @"data.yaml: budget breached: ScalarBytes { total_scalar_bytes: 66609 } at line 1, column 12 (defined at line 5, column 7) (used at line 6, column 8)");
+    assert_snapshot!(files(&rego, &[("data.yaml", "x: {y: {z: 1}}"), ("x/data.yml", "y: {w: 2}"), ("x/y/data.json", "{\"z\": 3}")]), @r#"
+    x/y/data.json: it says something else about `data.x.y.z` than `data.yaml`
+         = give one of them another folder or name
+    "#);
+    assert_snapshot!(files(&rego, &[("a.json", "{\"a\": 1}"), ("b.json", "{\"a\": 2}")]), @r#"
+    b.json: it says something else about `data.a` than `a.json`
+         = give one of them another folder or name
+    "#);
 }
 
 #[test]
@@ -318,8 +344,8 @@ fn every_mistake_is_shown_at_once() {
 #[test]
 fn metadata_that_is_not_yaml_is_refused() {
     assert_snapshot!(refusal("# METADATA\n# title: [unclosed\nallow contains {\"rule\": \"x\"}"), @r#"
-    p.rego:4:1: the METADATA above this rule is not YAML: error: line 1 column 9: expected string scalar
-       4 | allow contains {"rule": "x"}
+    p.rego:2:1: this METADATA cannot be read: error: line 1 column 9: unclosed bracket '['
+       2 | # METADATA
          | ^
     "#);
 }
@@ -353,7 +379,7 @@ fn whether_the_body_is_needed_is_found_out_and_never_guessed() {
         ("import input.request.body\nallow contains {\"rule\": \"x\"} if body", true),
         ("f(call) := call.request.body\nallow contains {\"rule\": \"x\"} if f(input)", true),
         ("f(x) if { every v in x { v } }\nallow contains {\"rule\": \"x\"} if f([input.request])", true),
-        ("deny contains {\"rule\": input.request.body.x}", true),
+        ("allow contains {\"rule\": input.request.body.x}", true),
         ("deny contains {\"rule\": \"x\"} if { [y | y := input.request.body.x][0] }", true),
         ("unused if input.request.body\nallow contains {\"rule\": \"x\"}", true),
         ("allow contains {\"rule\": \"x\"} if { input.request.path with input as {\"request\": {}} }", true),

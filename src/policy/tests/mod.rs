@@ -2,11 +2,18 @@
 
 mod answers;
 mod bodies;
+mod conformance;
+mod heads;
+mod library;
+mod linting;
 mod loading;
+mod looking;
+mod mutants;
 mod obligations;
 mod properties;
 mod runaway;
 mod running;
+mod shadow;
 mod starter;
 
 use std::collections::BTreeMap;

@@ -32,13 +32,16 @@ fn wrong(kind: &str, object: &str) -> String {
 #[test]
 fn every_key_of_a_hold_is_checked() {
     let hold = |fields: &str| {
-        let reviewers = if fields.contains("reviewers") { "" } else { "\"reviewers\": [{\"group\": \"security\"}], " };
+        let reviewers =
+            if fields.starts_with("\"reviewers") { "" } else { "\"reviewers\": [{\"group\": \"security\"}], " };
         wrong("hold", &format!("{{\"rule\": \"x\", {reviewers}{fields}}}"))
     };
     for fields in [
         r#""reason": "because", "risk": "critical", "expires_in": "30m", "hold_for": "0s", "assurance": "stepup""#,
         r#""channels": ["slack"], "require_reason": true, "irreversible": false, "credential": "reader", "on_disconnect": "withdraw", "repeatable": true"#,
         r#""reviewers": [{"group": "security", "count": 2}, {"group": "data-owners"}]"#,
+        r#""grant": {"max_uses": 2, "max_duration": "1h"}, "redact": ["/body/card/number", "/query/token", "/headers/x-pin"]"#,
+        r#""expires_in": "1h", "escalate": [{"after": "10m", "reviewers": [{"group": "data-owners"}]}]"#,
     ] {
         assert_eq!(hold(fields), "loaded", "{fields}");
     }
@@ -70,10 +73,26 @@ fn every_key_of_a_hold_is_checked() {
         r#""reviewers": [{"group": "security"}, {"group": "security", "count": 2}]"#,
         r#""reviewer": "security""#,
         r#""log": ["x"]"#,
+        r#""channels": ["a b"]"#,
+        r#""grant": 5"#,
         r#""grant": {"max_uses": 2}"#,
+        r#""grant": {"max_duration": "1h"}"#,
+        r#""grant": {"max_uses": 0, "max_duration": "1h"}"#,
+        r#""grant": {"max_uses": 2, "max_duration": "31d"}"#,
+        r#""grant": {"max_uses": 2, "max_duration": "1h", "for": "all"}"#,
+        r#""grant": {"max_uses": 2, "max_duration": "1h"}, "irreversible": true"#,
         r#""escalate": []"#,
+        r#""escalate": [5]"#,
+        r#""escalate": [{"after": "10m"}]"#,
+        r#""escalate": [{"after": "0s", "reviewers": [{"group": "security"}]}]"#,
+        r#""escalate": [{"after": "10m", "reviewers": [{"group": "sales"}]}]"#,
+        r#""escalate": [{"after": "10m", "to": "security"}]"#,
+        r#""expires_in": "10m", "escalate": [{"after": "10m", "reviewers": [{"group": "security"}]}]"#,
+        r#""redact": "/body/a""#,
         r#""redact": ["/a"]"#,
-        r#""enforce": "shadow""#,
+        r#""redact": ["/query/a/b"]"#,
+        r#""redact": ["/body/~"]"#,
+        r#""enforce": "off""#,
         r#"5: 6"#,
     ]
     .iter()
@@ -105,12 +124,28 @@ fn every_key_of_a_hold_is_checked() {
     `count` must be a whole number from 1 to 100, not `1.5`
     each of `reviewers` has a `group` and a `count`, but no `"any"`
     `reviewers` names group `security` twice
-    `hold` has no `reviewer`; it has `rule`, `reason`, `risk`, `reviewers`, `expires_in`, `hold_for`, `assurance`, `channels`, `require_reason`, `irreversible`, `credential`, `on_disconnect`, `repeatable`
-    `hold` has no `log`; it has `rule`, `reason`, `risk`, `reviewers`, `expires_in`, `hold_for`, `assurance`, `channels`, `require_reason`, `irreversible`, `credential`, `on_disconnect`, `repeatable`
-    `grant` is not supported yet; remove it
-    `escalate` is not supported yet; remove it
-    `redact` is not supported yet; remove it
-    `enforce` is not supported yet; remove it
+    `hold` has no `reviewer`; it has `rule`, `reason`, `risk`, `reviewers`, `expires_in`, `hold_for`, `assurance`, `channels`, `require_reason`, `irreversible`, `credential`, `on_disconnect`, `repeatable`, `grant`, `redact`, `escalate`, `enforce`
+    `hold` has no `log`; it has `rule`, `reason`, `risk`, `reviewers`, `expires_in`, `hold_for`, `assurance`, `channels`, `require_reason`, `irreversible`, `credential`, `on_disconnect`, `repeatable`, `grant`, `redact`, `escalate`, `enforce`
+    `channels` has `a b`, which is not a name
+    `grant` must be an object such as {"max_uses": 5, "max_duration": "1h"}, not `5`
+    `grant` needs both `max_uses` and `max_duration`
+    `grant` needs both `max_uses` and `max_duration`
+    `max_uses` must be a whole number from 1 to 1000, not `0`
+    `max_duration` must be more than nothing and at most 30 days, not "31d"
+    `grant` has `max_uses` and `max_duration`, but no `"for"`
+    `grant` and `irreversible` exclude each other: what cannot be undone is asked about each time
+    `escalate` must have 1 to 64 steps: a list such as [{"after": "10m", "reviewers": [{"group": "security"}]}]
+    each of `escalate` must be an object with `after` and `reviewers`, not `5`
+    each of `escalate` needs both `after` and `reviewers`
+    `after` must be more than nothing and at most 30 days, not "0s"
+    there is no reviewer group `sales`; the configuration has `data-owners`, `security`
+    each of `escalate` has `after` and `reviewers`, but no `"to"`
+    `escalate` begins only after `expires_in`
+    `redact` must be a list of texts, not `"/body/a"`
+    `redact` has `/a`: it must begin with `/body`, `/query` or `/headers`, such as `/body/card/number`
+    `redact` has `/query/a/b`: a query and headers have one name after them, such as `/query/token`
+    `redact` has `/body/~`: `~` is written `~0`, and `/` within a name `~1`
+    `enforce` must be one of `full`, `shadow`, not `"off"`
     keys must be texts, not `5`
     "#);
 }
@@ -118,7 +153,13 @@ fn every_key_of_a_hold_is_checked() {
 #[test]
 fn every_key_of_a_deny_and_an_allow_is_checked() {
     assert_eq!(wrong("deny", r#"{"rule": "x", "reason": "no"}"#), "loaded");
-    assert_eq!(wrong("allow", r#"{"rule": "x", "reason": "yes", "credential": "reader", "log": ["team"]}"#), "loaded");
+    assert_eq!(
+        wrong(
+            "allow",
+            r#"{"rule": "x", "reason": "yes", "credential": "reader", "log": ["principal.claims.team", "input.upstream.name"]}"#
+        ),
+        "loaded"
+    );
     assert_eq!(wrong("allow", "{}"), "loaded");
     let all = [
         wrong("deny", r#"{"rule": 5}"#),
@@ -129,19 +170,27 @@ fn every_key_of_a_deny_and_an_allow_is_checked() {
         wrong("allow", r#"{"rule": "x", "reviewers": []}"#),
         wrong("allow", r#"{"rule": "x", "credential": "root"}"#),
         wrong("allow", r#"{"rule": "x", "log": "team"}"#),
-        wrong("allow", r#"{"rule": "x", "enforce": "shadow"}"#),
+        wrong("allow", r#"{"rule": "x", "log": ["team"]}"#),
+        wrong("allow", r#"{"rule": "x", "log": ["principal..id"]}"#),
+        wrong("allow", r#"{"rule": "x", "log": ["request"]}"#),
+        wrong("allow", r#"{"rule": "x", "log": ["request.body.pin"]}"#),
+        wrong("allow", r#"{"rule": "x", "enforce": true}"#),
         wrong("allow", "true"),
     ];
     assert_snapshot!(all.join("\n"), @r#"
     `rule` must be a text, not `5`
     `rule` must be a name without control characters, not `""`
     `rule` must be a name without control characters, not `"a\nb"`
-    `deny` has no `risk`; it has `rule`, `reason`
+    `deny` has no `risk`; it has `rule`, `reason`, `enforce`
     a rule adds an object such as {"rule": "my-rule"}, not `"a text"`
-    `allow` has no `reviewers`; it has `rule`, `reason`, `credential`, `log`
+    `allow` has no `reviewers`; it has `rule`, `reason`, `credential`, `log`, `enforce`
     there is no credential `root` in the configuration
     `log` must be a list of texts, not `"team"`
-    `enforce` is not supported yet; remove it
+    `log` has `team`, which `input` has not
+    `log` has `principal..id`, which `input` has not
+    `log` has `request`, and bodies never go into the log; name other fields
+    `log` has `request.body.pin`, and bodies never go into the log; name other fields
+    `enforce` must be one of `full`, `shadow`, not `true`
     a rule adds an object such as {"rule": "my-rule"}, not `true`
     "#);
 }
@@ -154,7 +203,7 @@ fn a_mistake_in_a_constant_is_shown_in_the_source() {
          |               ^
     "#);
     assert_snapshot!(refusal("hold contains h if {\n\th := {\"rule\": \"x\", \"risc\": input.request.path, \"reviewers\": [{\"group\": \"security\"}]}\n}"), @r#"
-    p.rego:3:22: `hold` has no `risc`; it has `rule`, `reason`, `risk`, `reviewers`, `expires_in`, `hold_for`, `assurance`, `channels`, `require_reason`, `irreversible`, `credential`, `on_disconnect`, `repeatable`
+    p.rego:3:22: `hold` has no `risc`; it has `rule`, `reason`, `risk`, `reviewers`, `expires_in`, `hold_for`, `assurance`, `channels`, `require_reason`, `irreversible`, `credential`, `on_disconnect`, `repeatable`, `grant`, `redact`, `escalate`, `enforce`
        3 |  h := {"rule": "x", "risc": input.request.path, "reviewers": [{"group": "security"}]}
          |                      ^
     "#);
@@ -207,6 +256,10 @@ fn the_strictest_of_each_obligation_wins() {
             credential: Some("reader".to_owned()),
             on_disconnect: OnDisconnect::Withdraw,
             repeatable: false,
+            channels: Vec::new(),
+            grant: None,
+            redact: Vec::new(),
+            escalate: Vec::new(),
         }
     );
 }
@@ -226,4 +279,121 @@ fn two_credentials_are_an_error_because_neither_is_stricter() {
 fn a_name_that_an_agent_could_choose_is_bounded() {
     let long = call(|_, request| request.path = format!("/{}", "a".repeat(200)));
     assert_snapshot!(answer(&loaded("deny contains {\"rule\": input.request.path}"), &long), @"error: an object in `deny` cannot be used: `rule` can have at most 128 bytes");
+}
+
+/// One rule of the merge: what each of two matching holds says, and what comes of it.
+#[test]
+fn each_obligation_is_merged_by_its_own_rule() {
+    type Show = fn(&crate::model::HoldObligations) -> String;
+    let grant = |uses, duration| format!(r#""grant": {{"max_uses": {uses}, "max_duration": "{duration}"}}"#);
+    let step = |after, group, count| {
+        format!(r#""escalate": [{{"after": "{after}", "reviewers": [{{"group": "{group}", "count": {count}}}]}}]"#)
+    };
+    let grants: Show = |hold| {
+        hold.grant.map_or("none".to_owned(), |grant| format!("{} in {}s", grant.max_uses, grant.max_duration.as_secs()))
+    };
+    let steps: Show = |hold| {
+        let step = |step: &crate::model::Escalation| {
+            let Requirement { group, count } = &step.reviewers[0];
+            format!("{}s {group}={count}", step.after.as_secs())
+        };
+        hold.escalate.iter().map(step).collect::<Vec<_>>().join(", ")
+    };
+    let redacted: Show = |hold| hold.redact.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let nothing = String::new();
+    let text = |text: &str| text.to_owned();
+    let cases: Vec<(String, String, Show, &str)> = vec![
+        // Reviewers: all of them, the largest count.
+        (
+            text(r#""reviewers": [{"group": "security", "count": 1}]"#),
+            text(r#""reviewers": [{"group": "security", "count": 3}, {"group": "data-owners"}]"#),
+            |hold| {
+                hold.reviewers.iter().map(|need| format!("{}={}", need.group, need.count)).collect::<Vec<_>>().join(" ")
+            },
+            "data-owners=1 security=3",
+        ),
+        // The shortest times.
+        (
+            text(r#""expires_in": "1h""#),
+            text(r#""expires_in": "30m""#),
+            |hold| format!("{:?}", hold.expires_in),
+            "Some(1800s)",
+        ),
+        (text(r#""hold_for": "1h""#), nothing.clone(), |hold| format!("{:?}", hold.hold_for), "Some(3600s)"),
+        // The highest risk and assurance.
+        (text(r#""risk": "low""#), text(r#""risk": "critical""#), |hold| format!("{:?}", hold.risk), "Some(Critical)"),
+        (text(r#""assurance": "stepup""#), nothing.clone(), |hold| format!("{:?}", hold.assurance), "Stepup"),
+        // One that says so is enough.
+        (
+            text(r#""require_reason": true"#),
+            text(r#""require_reason": false"#),
+            |hold| hold.require_reason.to_string(),
+            "true",
+        ),
+        (text(r#""irreversible": true"#), nothing.clone(), |hold| hold.irreversible.to_string(), "true"),
+        (
+            text(r#""on_disconnect": "withdraw""#),
+            text(r#""on_disconnect": "wait""#),
+            |hold| format!("{:?}", hold.on_disconnect),
+            "Withdraw",
+        ),
+        // All channels.
+        (
+            text(r#""channels": ["slack", "email"]"#),
+            text(r#""channels": ["teams", "slack"]"#),
+            |hold| hold.channels.join(" "),
+            "email slack teams",
+        ),
+        // All that is to be hidden.
+        (
+            text(r#""redact": ["/body/b", "/body/a"]"#),
+            text(r#""redact": ["/query/c", "/body/a"]"#),
+            redacted,
+            "/body/a /body/b /query/c",
+        ),
+        // A grant only if all offer one, with the smallest bounds, and never of what cannot be undone.
+        (grant(5, "1h"), grant(9, "10m"), grants, "5 in 600s"),
+        (grant(5, "1h"), nothing.clone(), grants, "none"),
+        (grant(5, "1h"), text(r#""irreversible": true"#), grants, "none"),
+        // One escalation after the other, the earliest first, the same one once.
+        (step("20m", "security", 1), step("10m", "data-owners", 2), steps, "600s data-owners=2, 1200s security=1"),
+        (step("20m", "security", 1), step("20m", "security", 1), steps, "1200s security=1"),
+        (step("20m", "security", 1), nothing, steps, "1200s security=1"),
+    ];
+    for (one, other, show, expected) in cases {
+        let hold = |name: &str, fields: &str| {
+            let comma = if fields.is_empty() { "" } else { ", " };
+            let reviewers = match fields.starts_with("\"reviewers") {
+                true => "",
+                false => r#", "reviewers": [{"group": "security"}]"#,
+            };
+            format!("hold contains {{\"rule\": \"{name}\"{comma}{fields}{reviewers}}}\n")
+        };
+        for rules in [hold("a", &one) + &hold("b", &other), hold("a", &other) + &hold("b", &one)] {
+            let Effect::Hold(hold) = decide(&loaded(&rules), &any_call()).unwrap().effect else { panic!("{rules}") };
+            assert_eq!(show(&hold), expected, "{rules}");
+        }
+    }
+}
+
+#[test]
+fn what_allows_want_logged_is_put_together() {
+    let policy = loaded(
+        r#"
+        allow contains {"rule": "a", "log": ["principal.claims.team", "request.query.ticket"]}
+        allow contains {"rule": "b", "log": ["upstream.name", "input.principal.claims.team"]}
+        "#,
+    );
+    let Effect::Allow(allow) = decide(&policy, &any_call()).unwrap().effect else { panic!("not allowed") };
+    assert_eq!(allow.log, ["principal.claims.team", "request.query.ticket", "upstream.name"]);
+    // What is logged does not make calls differ that the rules take for the same.
+    assert!(policy.shares_decisions());
+    let many =
+        |from: usize| (from..from + 20).map(|n| format!("\"principal.claims.c{n}\"")).collect::<Vec<_>>().join(", ");
+    let rules = format!(
+        "allow contains {{\"rule\": \"a\", \"log\": [{}]}}\nallow contains {{\"rule\": \"b\", \"log\": [{}]}}",
+        many(0),
+        many(20)
+    );
+    assert_snapshot!(answer(&loaded(&rules), &any_call()), @"error: an object in `allow` cannot be used: rule `a`: the matching rules together want more than 32 fields in `log`");
 }

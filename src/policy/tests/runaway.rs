@@ -83,3 +83,112 @@ fn the_deepest_policies_that_are_accepted_do_not_exhaust_the_stack() {
         }
     }
 }
+
+/// A chain of rules, each made of the one before it, written with `$`.
+fn chain(first: &str, step: &str, length: usize) -> String {
+    let steps = (1..=length).map(|n| format!("r{n} := {}\n", step.replace('$', &format!("r{}", n - 1))));
+    format!("r0 := {first}\n{}", steps.collect::<String>())
+}
+
+/// Each of these would take all memory, or a core for ever, within one builtin: between two steps
+/// the clock is looked at, inside of one it is not.
+#[test]
+fn texts_and_lists_that_grow_out_of_themselves_are_an_error() {
+    let long = "concat(\"\", [\"0123456789\" | some _ in numbers.range(1, 10000)])";
+    for (rules, last, expected) in [
+        (chain(long, "concat(\"\", [$, $, $, $])", 40), "r40", "makes texts of at most 16777216 bytes"),
+        (chain(long, "concat($, [$ | some _ in numbers.range(1, 9000)])", 3), "r3", "makes texts of at most"),
+        (chain(long, "sprintf(\"%s%s\", [$, $])", 40), "r40", "makes texts of at most"),
+        (chain(long, "replace($, \"0\", $)", 3), "r3", "makes texts of at most"),
+        (chain(long, "regex.replace($, \"0\", $)", 3), "r3", "makes texts of at most"),
+        (chain(long, "hex.encode($)", 40), "r40", "makes texts of at most"),
+        (chain(long, "urlquery.encode(base64.encode(base64url.encode($)))", 40), "r40", "makes texts of at most"),
+        (chain("\"\\\\\"", "json.marshal($)", 60), "r60", "makes texts of at most"),
+        // One text and sixty pairs stand for 2^60 texts.
+        (chain("\"x\"", "[$, $]", 60), "json.marshal(r60)", "makes texts of at most"),
+        (chain("\"x\"", "[$, $]", 60), "sprintf(\"%v\", [r60])", "makes texts of at most"),
+        (chain("numbers.range(1, 9000)", "array.concat($, $)", 40), "r40", "gives at most 1000000 items"),
+        (
+            chain("2", "$", 1),
+            "product(array.concat(numbers.range(1, 9000), numbers.range(1, 9000)))",
+            "multiplies at most 1000 numbers",
+        ),
+    ] {
+        let answer =
+            answer(&loaded(&format!("{rules}allow contains {{\"rule\": \"x\"}} if {last} != null")), &any_call());
+        assert!(answer.starts_with("error: ") && answer.contains(expected), "{rules}: {answer}");
+    }
+}
+
+/// The `regex` crate takes time in proportion to text and pattern, and bounds the pattern.
+#[test]
+fn patterns_that_explode_elsewhere_do_not_here() {
+    let text = "a".repeat(100_000);
+    for (pattern, is_fine) in [
+        ("^(a+)+$", true),
+        ("(a|aa)+b", true),
+        ("(.*)(.*)(.*)(.*)(.*)x", true),
+        ("((a{1,100}){1,100}){1,100}", false),
+        ("(?:\\pL{1000}){1000}", false),
+    ] {
+        let rules = format!(
+            "allow contains {{\"rule\": \"x\"}} if regex.match(`{}`, input.request.query.t[0])\nallow contains {{\"rule\": \"y\"}}",
+            pattern.replace("\\\\", "\\")
+        );
+        let call = call(|_, request| request.query = Some(format!("t={text}")));
+        let answer = answer(&loaded(&rules), &call);
+        assert_eq!(answer.starts_with("allow "), is_fine, "{pattern}: {answer}");
+    }
+}
+
+/// What an agent sends is looked at by rules that any policy may have.
+#[test]
+fn bodies_made_to_be_slow_end_in_an_answer() {
+    let json = [("content-type", "application/json")];
+    let deep = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+    let wide = format!("[{}]", (0..100_000).map(|n| n.to_string()).collect::<Vec<_>>().join(","));
+    let rules = [
+        "count({x | some x in input.request.body}) > 5",
+        "count({x | walk(input.request.body, [_, x])}) > 5",
+        "count(json.marshal(input.request.body)) > 5",
+        "some x in input.request.body; some y in input.request.body; x == y + 0.5",
+        "count(sort(input.request.body)) > 5",
+        "sum(input.request.body) > product([x | some x in array.slice(input.request.body, 0, 9)])",
+        "count(concat(\",\", [sprintf(\"%v\", [x]) | some x in input.request.body])) > 5",
+    ];
+    let settings = Settings { evaluation_max: Duration::from_millis(500), ..settings() };
+    for rule in rules {
+        let policy =
+            load_with(&format!("allow contains {{\"rule\": \"x\"}} if {{ {rule} }}"), settings.clone()).unwrap();
+        for body in [deep(64), deep(65), deep(100_000), wide.clone(), format!("[{}1", "[".repeat(100))] {
+            let begun = std::time::Instant::now();
+            let answer = answer(&policy, &posted(&json, body.as_bytes()));
+            assert!(begun.elapsed() < Duration::from_secs(30), "{rule}: {answer}");
+        }
+    }
+}
+
+#[test]
+fn a_set_that_is_too_large_for_an_answer_is_an_error_in_time() {
+    // Every element becomes a rule that matches.
+    let rules = "deny contains {\"rule\": sprintf(\"%d-%d\", [x, y])} if { some x in numbers.range(1, 9000); some y in numbers.range(1, 9000) }";
+    let error = decide(&with_limit(rules), &any_call()).unwrap_err();
+    assert!(matches!(error, EvaluateError::TooSlow { .. }), "{error}");
+}
+
+/// Whole numbers are exact, so that each squaring doubles the digits.
+#[test]
+fn numbers_that_grow_out_of_themselves_are_refused() {
+    let number = "9".repeat(300);
+    let load_chain = |step: &str, length: usize| {
+        load(&format!("{}allow contains {{\"rule\": \"x\"}} if r{length} != null", chain(&number, step, length)))
+    };
+    let squared = load_chain("$ * $", 12).unwrap();
+    assert_eq!(answer(&squared, &any_call()), "allow x");
+    for (step, length) in [("$ * $", 13), ("product([$, $, $, $])", 2), ("$ * product([$ | some _ in [1, 2]])", 2)] {
+        let errors = load_chain(step, length).map(drop).unwrap_err().to_string();
+        assert!(errors.contains("multiply too often"), "{step}: {errors}");
+    }
+    // Those with a constant do not count.
+    assert_eq!(answer(&load_chain("$ * 2 + 3", 40).unwrap(), &any_call()), "allow x");
+}

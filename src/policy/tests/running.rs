@@ -3,6 +3,7 @@
 use insta::assert_snapshot;
 
 use super::*;
+use crate::policy::runner::Covering;
 use crate::policy::runner::TestOutcome;
 use crate::policy::runner::run_tests;
 
@@ -13,10 +14,11 @@ const LIB: &str = "package holdpoint.lib\nis_known(id) if data.people[id]";
 fn run(tests: &str, filter: Option<&str>) -> String {
     let files = [source("p.rego", POLICY), source("lib.rego", LIB), source("p_test.rego", tests)];
     let data = [source("people/data.json", r#"{"ana": true}"#)];
-    let report = match run_tests(&files, &data, filter) {
-        Ok(report) => report,
-        Err(errors) => return errors.to_string(),
-    };
+    let report =
+        match run_tests(&files, &data, &|name| filter.is_none_or(|filter| name.contains(filter)), Covering::Nothing) {
+            Ok(report) => report,
+            Err(errors) => return errors.to_string(),
+        };
     let lines = report.results.iter().map(|result| {
         let outcome = match &result.outcome {
             TestOutcome::Passed => "passed".to_owned(),
@@ -118,4 +120,34 @@ fn files_with_mistakes_are_refused_as_they_are_when_loaded() {
          |           ^
          = define it, import the package that does, or see policies/README.md for the builtins that OPA has and Holdpoint has not
     "#);
+}
+
+#[test]
+fn test_cases_fail_rather_than_be_passed_over() {
+    let tests = "package holdpoint_test\ntest_x[name] if some name in [\"a\"]";
+    assert_snapshot!(run(tests, None), @"holdpoint_test.test_x p_test.rego:2 failed: p_test.rego:2: test cases such as `test_x[name]` are not supported; write a test for each, or use `every`");
+}
+
+#[test]
+fn coverage_is_of_the_policy_alone_and_has_the_files_that_no_test_touches() {
+    let files = [
+        source(
+            "p.rego",
+            "package holdpoint\nallow contains {\"rule\": \"a\"} if {\n\tinput.version == 1\n\tinput.request.path == \"/\"\n}",
+        ),
+        source("q.rego", "package holdpoint\ndeny contains {\"rule\": \"b\"} if input.version == 2"),
+        source(
+            "p_test.rego",
+            "package holdpoint_test\ntest_a if count(data.holdpoint.allow) == 0 with input as {\"version\": 2}",
+        ),
+    ];
+    let report = run_tests(&files, &[], &|_| true, Covering::Lines).unwrap_or_else(|errors| panic!("{errors}"));
+    let coverage = report.coverage.unwrap();
+    let lines =
+        coverage.files.iter().map(|(file, lines)| format!("{file} {:?} {:?}", lines.covered, lines.not_covered));
+    assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r"
+    p.rego {3} {2, 4}
+    q.rego {} {2}
+    ");
+    assert_eq!(coverage.percent(), 25.0);
 }

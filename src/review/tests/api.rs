@@ -95,8 +95,9 @@ async fn what_the_policy_asks_for_is_kept() {
     assert_eq!(
         first["quorum"],
         json!({ "needed": 2, "have": 1, "slots": [
-            { "group": "data-owners", "person": "bo@example.com" }, { "group": "security", "person": null }
-        ] })
+            { "group": "data-owners", "person": "bo@example.com", "stands_in": null },
+            { "group": "security", "person": null, "stands_in": null }
+        ], "escalation": [] })
     );
     // A second owner of the data fills no second place.
     assert_eq!(fixture.decide("cy", two.id(), "approve", None).await.json()["state"], "pending");

@@ -396,6 +396,10 @@ fn obligations() -> HoldObligations {
         credential: None,
         on_disconnect: OnDisconnect::Wait,
         repeatable: false,
+        channels: Vec::new(),
+        grant: None,
+        redact: Vec::new(),
+        escalate: Vec::new(),
     }
 }
 

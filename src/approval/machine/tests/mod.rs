@@ -14,6 +14,7 @@ use crate::model::Sha256;
 
 use super::*;
 
+mod escalating;
 mod properties;
 mod reviewing;
 mod running;
@@ -112,7 +113,9 @@ impl Case {
     /// The same, approved and waiting for its caller.
     fn approved(mut self) -> Self {
         for name in ["ana", "bo", "cy"] {
-            if self.approval.state == State::Pending && self.approval.may_review(&person(name), &self.people).is_ok() {
+            if self.approval.state == State::Pending
+                && self.approval.may_review(&person(name), &self.people, at(10)).is_ok()
+            {
                 self.approve(name);
             }
         }
@@ -134,6 +137,7 @@ fn word(happened: &Happened, approval: &Approval) -> String {
         Happened::Overruled(review) => format!("{} overruled->{}", review.person, approval.state.name()),
         Happened::Asked { .. } => "asked".to_owned(),
         Happened::Answered(_) => "answered".to_owned(),
+        Happened::Escalated => format!("escalated {}", approval.escalated),
         Happened::Entered | Happened::Claimed(_) => format!("->{}", approval.state.name()),
         Happened::Unclaimed(_) => "unclaimed".to_owned(),
     }

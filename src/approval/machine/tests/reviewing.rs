@@ -49,7 +49,7 @@ fn one_person_in_two_groups_cannot_fill_both_places() {
     assert_eq!(case.approve("bo"), "bo approve");
     assert_eq!(case.approve("bo-2"), "-");
     assert_eq!(case.state(), "pending");
-    let filled = case.approval.slots(&case.people);
+    let filled = case.approval.slots(&case.people, at(10));
     assert_eq!(filled.iter().filter(|slot| slot.person.is_some()).count(), 1);
     assert_eq!(case.approve("ana"), "ana approve+->approved");
 }
@@ -124,7 +124,7 @@ fn who_has_approved_may_still_deny() {
     let mut pending = Case::new("owners=1 security=1");
     pending.approve("ana");
     assert_eq!(pending.deny("ana"), "ana deny+->denied");
-    assert!(pending.approval.slots(&pending.people).iter().all(|slot| slot.person.is_none()));
+    assert!(pending.approval.slots(&pending.people, at(10)).iter().all(|slot| slot.person.is_none()));
     let mut approved = Case::new("owners=1 security=1").approved();
     assert_eq!(approved.deny("ana"), "ana overruled->revoked");
     let run = approved.call;
@@ -297,7 +297,7 @@ fn an_alias_that_was_forgotten_makes_nobody_a_stranger_to_their_call() {
     let (approval, _) = fixtures::record(&ids, &call, "owners=1", &known);
     let forgotten = people("owners: ana olga olga@example.com", &[]);
     for name in ["olga", "olga@example.com", "Olga@Example.com"] {
-        assert!(approval.may_review(&person(name), &forgotten).is_err(), "{name}");
+        assert!(approval.may_review(&person(name), &forgotten, at(10)).is_err(), "{name}");
     }
 }
 
@@ -331,7 +331,7 @@ fn a_stricter_policy_asks_for_more_than_was_given() {
     cases.push((strict, false));
     cases.push((crate::model::HoldObligations { require_reason: true, ..fixtures::obligations("owners=1") }, false));
     for (obligations, enough) in cases {
-        assert_eq!(approved.approval.meets(&obligations, &approved.people), enough, "{obligations:?}");
+        assert_eq!(approved.approval.meets(&obligations, &approved.people, at(10)), enough, "{obligations:?}");
     }
-    assert!(!approved.approval.meets(&fixtures::obligations("owners=1"), &people("owners: bo", &[])));
+    assert!(!approved.approval.meets(&fixtures::obligations("owners=1"), &people("owners: bo", &[]), at(10)));
 }

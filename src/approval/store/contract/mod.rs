@@ -202,6 +202,7 @@ fn step(ids: &Ids, mut approval: Approval, happened: &[Happened]) -> Step {
             Happened::Asked { .. } => EventKind::ApprovalAsked,
             Happened::Answered(_) => EventKind::ApprovalAnswered,
             Happened::Unclaimed(_) => EventKind::ApprovalUnclaimed,
+            Happened::Escalated => EventKind::ApprovalEscalated,
             Happened::Entered => EventKind::from_word(&format!("approval.{}", approval.state.name()))
                 .unwrap_or(EventKind::ApprovalClaimed),
         };
