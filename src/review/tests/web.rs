@@ -660,3 +660,34 @@ async fn no_text_of_an_agent_does_anything_on_any_page() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_is_redacted_and_who_may_stand_in_is_said() {
+    let fixture = Fixture::new().await;
+    let bo = Browser::signed_in(&fixture, "bo").await;
+    let dee = bo.beside(&fixture, "dee").await;
+    let hold = fixture.hold_with("/pay", |call, asks| {
+        let Message::Http(request) = &mut call.message;
+        let body = "{\"card\":{\"number\":\"4111111111111111\"},\"amount\":100}";
+        request.body = crate::model::Body::Read { bytes: body.into(), trailers: HeaderMap::new() };
+        asks.redact = vec!["/body/card/number".parse().unwrap()];
+        let security = crate::model::Requirement { group: "security".to_owned(), count: 1 };
+        let after = std::time::Duration::from_secs(300);
+        asks.escalate = vec![crate::model::Escalation { after, reviewers: vec![security] }];
+    });
+    let hold = hold.await;
+    let place = format!("/a/{}", hold.id());
+    let page = bo.get(&place).await;
+    assert!(
+        page.has("The policy shows only hashes of: <code class=\"exact\">/body/card/number</code>"),
+        "{}",
+        page.html
+    );
+    assert!(page.has("Byte for byte, but for the hashes") && !page.has("4111"));
+    assert!(page.has("or security, from <time"), "{}", page.html);
+    assert!(!dee.get(&place).await.has("name=\"verdict\""));
+    fixture.later(301);
+    assert!(dee.get(&place).await.has("or security, who may stand in"));
+    assert_eq!(dee.press(hold.id(), "approve", &[]).await.status, 303);
+    assert!(bo.get(&place).await.has("for data-owners, standing in as security"));
+}

@@ -95,12 +95,13 @@ async fn check_looked_at(
     if !approval.state.is_open() || approval.digest != digest {
         return Ok(());
     }
-    if approval.may_review(&visitor.person, &admin.state.approvals.people()).is_err() {
+    let now = admin.state.clock.now();
+    if approval.may_review(&visitor.person, &admin.state.approvals.people(), now).is_err() {
         return Ok(());
     }
     if let Some(bytes) = admin.state.approvals.request(id).await?.and_then(|request| request.long_bytes()) {
         let parts = bytes.div_ceil(PIECE_BYTES as u64);
-        let read = admin.sessions.given(visitor.session.key, id, parts, admin.state.clock.now());
+        let read = admin.sessions.given(visitor.session.key, id, parts, now);
         if read < parts {
             let detail =
                 format!("{read} of the {parts} parts of the body were shown to you; read or download all of it first");

@@ -156,6 +156,8 @@ mod tests {
             decoded: None,
             body_text: (!body.is_empty()).then(|| body.to_owned()),
             body_base64: None,
+            redacted_body: None,
+            redacted: Vec::new(),
         }
     }
 

@@ -64,7 +64,9 @@ struct Decision {
     reasons: Vec<Inert>,
     policy: String,
     decision_id: String,
-    slots: Vec<(Inert, Option<Inert>)>,
+    slots: Vec<SlotShown>,
+    /// Who else may approve, from when on, and whether that has begun.
+    escalation: Vec<(Inert, Moment, bool)>,
     question: Option<(Inert, Inert)>,
     past: Past,
     /// What is different from the last such call that was approved.
@@ -83,6 +85,15 @@ struct Material {
     differences: Option<Differences>,
     form: Form,
     typed: String,
+}
+
+/// One place to be filled by one person.
+#[derive(Clone, Debug)]
+struct SlotShown {
+    group: Inert,
+    person: Option<Inert>,
+    /// The group by which they fill it, where it is another one.
+    stands_in: Option<Inert>,
 }
 
 /// What the visitor can do.
@@ -186,11 +197,20 @@ fn decision(
 ) -> Decision {
     let Material { request, events, past, differences, form, typed } = material;
     let (principal, obligations) = (&approval.principal, &approval.obligations);
-    let slots = approval.slots(viewer.people);
+    let slots = approval.slots(viewer.people, viewer.now);
     let slots: Vec<_> = slots
         .into_iter()
-        .map(|slot| (Inert::line(slot.group), slot.person.map(|person| Inert::line(person.as_str()))))
+        .map(|slot| SlotShown {
+            group: Inert::line(slot.group),
+            person: slot.person.map(|person| Inert::line(person.as_str())),
+            stands_in: slot.stands_in.map(Inert::line),
+        })
         .collect();
+    let escalation = approval.escalates().filter(|_| approval.state == State::Pending);
+    let escalation = escalation.map(|(begins, step)| {
+        let groups: Vec<&str> = step.reviewers.iter().map(|need| need.group.as_str()).collect();
+        (Inert::line(groups.join(", ")), Moment::new(begins, viewer.now), begins <= viewer.now)
+    });
     let environment = &approval.upstream.environment;
     let until = match &approval.state {
         State::Pending => Some(("expires", approval.expires)),
@@ -227,6 +247,7 @@ fn decision(
         policy: approval.policy.short(),
         decision_id: approval.decision.to_string(),
         slots,
+        escalation: escalation.collect(),
         question: approval.open_question().map(|asked| (Inert::line(&asked.by), Inert::lines(&asked.text))),
         steps: timeline::steps(approval, &events, viewer.now),
         past,
@@ -245,7 +266,7 @@ fn form(approval: &Approval, viewer: Viewer<'_>, request: &RequestShown, complet
         return Form::Own { answer };
     }
     let pending = approval.state == State::Pending && viewer.now < approval.expires;
-    let may_review = approval.may_review(viewer.person, viewer.people);
+    let may_review = approval.may_review(viewer.person, viewer.people, viewer.now);
     let revokes = matches!(approval.state, State::Approved { .. });
     if !(pending || revokes) || may_review.is_err() {
         let why =
@@ -320,7 +341,7 @@ fn thanks(approval: &Approval, viewer: Viewer<'_>) -> Option<Alert> {
     let mine = approval.reviews.iter().rfind(|review| viewer.people.same_person(review.person.as_str(), viewer.person));
     match (&approval.state, mine.map(|review| review.verdict.as_str())) {
         (State::Pending, Some("approve")) => {
-            let slots = approval.slots(viewer.people);
+            let slots = approval.slots(viewer.people, viewer.now);
             let open: Vec<_> = slots.into_iter().filter(|slot| slot.person.is_none()).map(|slot| slot.group).collect();
             said("You have approved it", format!("It still needs {}.", open.join(", ")))
         }

@@ -28,6 +28,8 @@ pub(super) struct RequestShown {
     /// Such as `1,234 bytes, sent as 456 bytes of gzip`.
     pub(super) size: String,
     pub(super) sha256: String,
+    /// What stands there only as hashes.
+    pub(super) redacted: Vec<Inert>,
 }
 
 /// The body of a request, ready for a page.
@@ -79,6 +81,7 @@ impl RequestShown {
             body: body(request, complete, parts_read),
             size: size(request),
             sha256: request.readable().1.to_hex(),
+            redacted: request.redacted.iter().map(|pointer| Inert::line(pointer.to_string())).collect(),
         }
     }
 }

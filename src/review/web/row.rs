@@ -41,7 +41,7 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn new(approval: &Approval, viewer: Viewer<'_>) -> Self {
         let why_not = view::why_not(approval, viewer);
-        let slots = approval.slots(viewer.people);
+        let slots = approval.slots(viewer.people, viewer.now);
         let pending = approval.state == State::Pending;
         let when = approval.state.since().unwrap_or(approval.expires);
         let environment = &approval.upstream.environment;

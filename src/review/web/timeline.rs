@@ -101,6 +101,7 @@ fn entered(step: &mut Step, kind: &str, approval: &Approval) {
         "approval.expired" => ("Expired; nobody has decided in time", "bad"),
         "approval.lapsed" => ("Lapsed; no caller came for it in time", "bad"),
         "approval.withdrawn" => ("Withdrawn", "bad"),
+        "approval.escalated" => ("Nobody has decided: more people may approve", "asked"),
         "approval.caller_joined" => ("The caller came back and waits", "plain"),
         "approval.caller_left" => ("The caller has left", "plain"),
         other => (other.strip_prefix("approval.").unwrap_or(other), "plain"),

@@ -3,7 +3,7 @@
 'use strict';
 
 const KINDS = ['created', 'decided', 'approved', 'denied', 'expired', 'withdrawn', 'revoked', 'lapsed', 'claimed',
-  'unclaimed', 'completed', 'failed', 'unknown', 'asked', 'answered', 'caller_joined', 'caller_left'];
+  'unclaimed', 'completed', 'failed', 'unknown', 'asked', 'answered', 'caller_joined', 'caller_left', 'escalated'];
 const list = document.querySelector('[data-list]');
 const decision = document.getElementById('decision');
 const overview = document.querySelector('[data-overview]');
