@@ -392,6 +392,8 @@ impl ReviewVerdict {
 pub enum Channel {
     /// The admin API, and the CLI that uses it.
     Api,
+    /// The web inbox.
+    Web,
     /// The call itself, as the agent made it.
     Call,
 }
@@ -401,6 +403,7 @@ impl Channel {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Api => "api",
+            Self::Web => "web",
             Self::Call => "call",
         }
     }

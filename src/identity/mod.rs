@@ -15,6 +15,7 @@ mod people;
 mod reviewers;
 mod strip;
 
+pub use agents::AgentKeyInfo;
 pub use agents::AgentKeys;
 pub use agents::PrincipalSettings;
 pub use error::IdentityError;
@@ -25,6 +26,7 @@ pub use key::KeyRecord;
 pub use metrics::AuthMetrics;
 pub use people::People;
 pub use people::PeopleError;
+pub use reviewers::KnownToken;
 pub use reviewers::ReviewerTokens;
 pub use strip::strip;
 

@@ -29,6 +29,7 @@ use super::api;
         super::events::of_one,
         super::system::me,
         super::system::openapi,
+        super::proof::proof,
         super::system::checkpoint,
         super::system::metrics,
         super::system::livez,

@@ -40,6 +40,10 @@ Be a reviewer, in a second terminal:
   {program} approvals list
   {program} approvals approve ID
 
+or in a browser, with the token that `cat {folder}/bo.token` prints (its certificate is the demo's own):
+
+  https://{admin}
+
 and the export arrives in the first one. Every step is in the log:
 
   {program} audit tail --path {folder}/audit

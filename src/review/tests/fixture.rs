@@ -19,6 +19,8 @@ use axum::http::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
+use percent_encoding::NON_ALPHANUMERIC;
+use percent_encoding::utf8_percent_encode;
 use prometheus::Registry;
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -192,6 +194,7 @@ impl Fixture {
             clock,
             log,
             ready: Arc::new(move || reasons.lock().clone().map_or(Ok(()), Err)),
+            facts: Arc::new(super::super::Facts::default),
             drain: CancellationToken::new(),
             settings,
         };
@@ -240,6 +243,28 @@ impl Fixture {
         self.approvals.open(NewApproval { call: &call, digest, policy, decision, obligations }).await.unwrap().held()
     }
 
+    /// A held call whose agent says `text` wherever an agent can say something.
+    pub(crate) async fn hold_saying(&self, number: usize, text: &str) -> Hold {
+        let encoded = utf8_percent_encode(text, NON_ALPHANUMERIC);
+        let target = format!("/{number}/{encoded}?{encoded}={encoded}");
+        let hold = self.hold_with(&target, |call, _| {
+            call.reason = Some(text.to_owned());
+            call.context = Some(text.to_owned());
+            let Message::Http(request) = &mut call.message;
+            request.authority = text.to_owned();
+            request.body = crate::model::Body::Read { bytes: text.to_owned().into(), trailers: HeaderMap::new() };
+            // What a field cannot hold never arrives.
+            let value: Vec<u8> = text.bytes().filter(|byte| (0x20..0x7f).contains(byte)).collect();
+            request.headers.insert("x-said", axum::http::HeaderValue::from_bytes(&value).unwrap());
+            let actions = call.actions.iter().cloned().map(|mut action| {
+                action.resource = Some(text.to_owned());
+                action
+            });
+            call.actions = Actions::new(actions.collect()).unwrap();
+        });
+        hold.await
+    }
+
     /// Sends a request as `who` (`-` is nobody, `agent` the agent's key) and reads the answer.
     pub(crate) async fn send(&self, who: &str, method: &str, target: &str, body: Option<Value>) -> Answered {
         let mut request = Request::builder().method(method).uri(target);
@@ -277,10 +302,17 @@ impl Fixture {
     }
 }
 
-async fn answered(response: Response<Body>) -> Answered {
+pub(crate) async fn answered(response: Response<Body>) -> Answered {
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     Answered { status: parts.status.as_u16(), headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+}
+
+/// What agents might write to be more than text.
+pub(crate) fn hostile_texts() -> Vec<String> {
+    let texts: Vec<String> = serde_json::from_str(include_str!("../../../tests/browser/hostile.json")).unwrap();
+    assert!(texts.len() > 40, "{}", texts.len());
+    texts
 }
 
 pub(crate) fn person(name: &str) -> PersonId {

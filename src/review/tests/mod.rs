@@ -4,5 +4,7 @@ mod api;
 mod events;
 mod fixture;
 mod openapi;
+mod web;
 
 pub(crate) use fixture::Fixture;
+pub(crate) use fixture::hostile_texts;

@@ -14,7 +14,9 @@ use tokio_rustls::TlsAcceptor;
 use crate::cli::approvals::Exit;
 use crate::cli::approvals::failure::exit_of;
 use crate::model::Assurance;
+use crate::model::visible::is_hidden;
 use crate::review::tests::Fixture;
+use crate::review::tests::hostile_texts;
 
 use super::harness;
 use super::harness::Cli;
@@ -326,4 +328,37 @@ async fn a_long_body_is_fetched_and_read() {
     let run = server.run("bo", &["body", &id]).await;
     assert!(run.exit == Exit::NotFound && run.err.contains("body-gone"), "{}", run.err);
     assert!(server.run("bo", &["show", &id]).await.out.contains("is not kept any more"));
+}
+
+#[tokio::test]
+async fn no_text_of_an_agent_does_anything_on_a_terminal() {
+    let server = Server::new().await;
+    for (number, text) in hostile_texts().iter().enumerate() {
+        let hold = server.fixture.hold_saying(number, text).await;
+        let id = hold.id().to_string();
+        server.run("bo", &["ask", &id, "-m", text]).await;
+        for form in ["table", "json", "yaml"] {
+            let shown = server.run("bo", &["show", &id, "-o", form]).await;
+            assert_eq!(shown.exit, Exit::Ok, "{text:?}: {}", shown.err);
+            check_inert(&shown, text);
+            // No line of the agent's begins like one of ours.
+            if form == "table" {
+                assert_eq!(shown.out.lines().filter(|line| line.starts_with("State")).count(), 1, "{}", shown.out);
+                assert_eq!(shown.out.lines().filter(|line| line.starts_with("Digest")).count(), 1, "{}", shown.out);
+            }
+        }
+        for form in ["table", "wide", "json", "jsonl", "yaml", "name"] {
+            let listed = server.run("bo", &["list", "-o", form, "--limit", "1"]).await;
+            assert_eq!(listed.exit, Exit::Ok, "{text:?}: {}", listed.err);
+            check_inert(&listed, text);
+        }
+        check_inert(&server.type_in("bo", &["approve", &id], &["zzzz"]).await, text);
+    }
+}
+
+fn check_inert(run: &Run, text: &str) {
+    for printed in [&run.out, &run.err] {
+        let hidden: Vec<char> = printed.chars().filter(|char| *char != '\n' && is_hidden(*char)).collect();
+        assert!(hidden.is_empty(), "{hidden:?} for {text:?} in {printed}");
+    }
 }
