@@ -1,6 +1,6 @@
 package holdpoint
 
-# How much that is risky comes in one call. `input` says nothing of the calls before this one.
+# How much that is risky comes in one call, whatever the calls before it were.
 
 # METADATA
 # title: A call that does too much at once is refused

@@ -26,6 +26,7 @@ use crate::model::Clock;
 use crate::model::IdSource;
 use crate::model::KeptBody;
 use crate::model::PersonId;
+use crate::model::Timestamp;
 
 use super::error::ApprovalError;
 use super::hold::Hold;
@@ -402,6 +403,22 @@ impl Approvals {
     /// [`ApprovalError::Store`].
     pub async fn get(&self, id: ApprovalId) -> Result<Option<Approval>, ApprovalError> {
         self.0.store.read(id).await
+    }
+
+    /// How many calls of `principal` with this digest have been approved by people and sent, of those
+    /// that ended at `since` or later; no more than [`PAGE_MAX`](super::store::PAGE_MAX) are counted.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    pub async fn count_runs(
+        &self,
+        principal: &str,
+        digest: CallDigest,
+        since: Timestamp,
+    ) -> Result<u64, ApprovalError> {
+        let runs = self.0.store.runs(principal.to_owned(), digest, since).await?;
+        // One that was not sealed by us was approved by nobody.
+        Ok(runs.iter().filter(|run| self.check_seal(run).is_ok()).count() as u64)
     }
 
     /// The whole call that a record is about.

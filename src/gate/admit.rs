@@ -9,6 +9,7 @@ use http::header::CONTENT_ENCODING;
 use http::header::CONTENT_LENGTH;
 use tokio::sync::Semaphore;
 
+use crate::approval::ApprovalError;
 use crate::approval::Approvals;
 use crate::audit::Log;
 use crate::model::AllowObligations;
@@ -23,6 +24,9 @@ use crate::model::Message;
 use crate::model::Refusal;
 use crate::model::ShadowEffect;
 use crate::model::ShadowMatch;
+use crate::model::Timestamp;
+use crate::policy::HISTORY;
+use crate::policy::History;
 use crate::policy::Policy;
 
 use super::body::BodySource;
@@ -155,12 +159,14 @@ impl Gate {
         let policy = self.policy.load_full();
         if !body.is_present() {
             set_body(&mut call, Body::Absent);
-        } else if policy.reads_body() || (policy.shadow_reads_body() && self.is_short(&call)) {
+        } else if needs_body(&policy) || (may_use_body(&policy) && self.is_short(&call)) {
             let read =
                 Box::pin(self.inspect(&call, body)).await.inspect_err(|refusal| self.note_refused(&call, refusal))?;
             set_body(&mut call, read);
         }
-        let decision = self.in_shadow(&call, self.decide(&policy, &call)?);
+        let asks = policy.reads_history() || policy.shadow_reads_history();
+        let history = if asks { Box::pin(self.history(&policy, &call)).await? } else { None };
+        let decision = self.in_shadow(&call, self.decide(&policy, &call, history)?);
         match &decision.effect {
             Effect::Allow(_) => {
                 self.record_allowed(&call, &decision)?.await?;
@@ -221,10 +227,41 @@ impl Gate {
         decision
     }
 
-    fn decide(&self, policy: &Policy, call: &Call) -> Result<Decision, Refusal> {
+    /// What was approved before, where the policy asks.
+    async fn history(&self, policy: &Policy, call: &Call) -> Result<Option<History>, Refusal> {
+        match self.approved_before(policy, call, call.received).await {
+            Ok(history) => Ok(history),
+            Err(_) if !policy.reads_history() => Ok(None),
+            Err(error) => {
+                tracing::error!(call.id = %call.id, %error,
+                    "the policy asks what was approved before, which cannot be told; the call is refused");
+                let refusal = refuse::not_held(&error);
+                self.note_refused(call, &refusal);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// What was approved before `now`, under `policy`; `None` for a call whose body was not read.
+    pub(super) async fn approved_before(
+        &self,
+        policy: &Policy,
+        call: &Call,
+        now: Timestamp,
+    ) -> Result<Option<History>, ApprovalError> {
+        let Message::Http(request) = &call.message;
+        if matches!(request.body, Body::Unread) {
+            return Ok(None);
+        }
+        let (digest, since) = (call.digest(&policy.digest()), now.minus(HISTORY));
+        let count = self.approvals.count_runs(&call.principal.id, digest, since).await?;
+        Ok(Some(History { same_fingerprint_30d: count }))
+    }
+
+    fn decide(&self, policy: &Policy, call: &Call, history: Option<History>) -> Result<Decision, Refusal> {
         let id = DecisionId::new(&self.ids, call.received);
         let timer = self.metrics.evaluation.start_timer();
-        let decided = policy.decide(call, None, id, call.received);
+        let decided = policy.decide_knowing(call, None, history, id, call.received);
         timer.observe_duration();
         decided.map_err(|error| {
             tracing::error!(call.id = %call.id, decision.id = %id, principal.id = %call.principal.id,
@@ -256,6 +293,16 @@ impl Gate {
             tracing::error!(call.id = %call.id, %error, suppressed, "a refusal is not in the audit log");
         }
     }
+}
+
+/// True if the policy cannot be asked without the whole body.
+fn needs_body(policy: &Policy) -> bool {
+    policy.reads_body() || policy.reads_history()
+}
+
+/// True if rules in shadow mode have a use for the body.
+fn may_use_body(policy: &Policy) -> bool {
+    policy.shadow_reads_body() || policy.shadow_reads_history()
 }
 
 pub(super) fn set_body(call: &mut Call, body: Body) {

@@ -141,7 +141,11 @@ impl Gate {
     ) -> Result<Admitted, Refusal> {
         let now = self.clock.now();
         let id = DecisionId::new(&self.ids, now);
-        let decided = self.policy.load_full().decide(&call, Some(&approval_input(&approval)), id, now);
+        let policy = self.policy.load_full();
+        // Where it cannot be told, a policy that asks fails, and the call is refused.
+        let asks = policy.reads_history() || policy.shadow_reads_history();
+        let history = if asks { self.approved_before(&policy, &call, now).await.ok().flatten() } else { None };
+        let decided = policy.decide_knowing(&call, Some(&approval_input(&approval)), history, id, now);
         let stands = match &decided {
             Ok(Decision { effect: Effect::Allow(_), .. }) => true,
             Ok(Decision { effect: Effect::Hold(now_asked), .. }) => {

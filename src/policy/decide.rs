@@ -13,6 +13,7 @@ use super::cache::Answer;
 use super::cache::Cache;
 use super::error::EvaluateError;
 use super::input;
+use super::input::History;
 use super::input::Input;
 use super::merge;
 use super::obligations::Enforce;
@@ -76,6 +77,17 @@ impl Policy {
         !self.shadow_kinds.is_empty() && BODY.iter().any(|name| self.reads.may_read(&["request", name]))
     }
 
+    /// True if a rule names what was approved before. The digest of a call, and so its whole body, is
+    /// then needed before it is decided.
+    pub fn reads_history(&self) -> bool {
+        self.enforced_reads.names(&APPROVED_BEFORE)
+    }
+
+    /// True if a rule in shadow mode names what was approved before.
+    pub fn shadow_reads_history(&self) -> bool {
+        !self.shadow_kinds.is_empty() && self.reads.names(&APPROVED_BEFORE)
+    }
+
     /// The parts of the input that rules can look at.
     pub fn reads(&self) -> &InputPaths {
         &self.reads
@@ -99,6 +111,25 @@ impl Policy {
         id: DecisionId,
         now: Timestamp,
     ) -> Result<Decision, EvaluateError> {
+        self.decide_knowing(call, approval, None, id, now)
+    }
+
+    /// The same with what was approved before, for policies that ask.
+    ///
+    /// # Errors
+    /// Those of [`Self::decide`]; if the policy [asks](Self::reads_history) and `history` is not
+    /// known.
+    pub fn decide_knowing(
+        &self,
+        call: &Call,
+        approval: Option<&serde_json::Value>,
+        history: Option<History>,
+        id: DecisionId,
+        now: Timestamp,
+    ) -> Result<Decision, EvaluateError> {
+        if history.is_none() && self.reads_history() {
+            return Err(EvaluateError::HistoryUnknown);
+        }
         let Message::Http(request) = &call.message;
         if matches!(request.body, Body::Unread | Body::Kept { .. }) && self.reads_body() {
             return Err(EvaluateError::BodyUnread);
@@ -108,7 +139,7 @@ impl Policy {
         if let Some((effect, shadow)) = key.as_ref().and_then(|key| self.cache.find(key)) {
             return Ok(Decision { id, policy: self.digest, effect, shadow });
         }
-        let (effect, shadow) = self.evaluate(call, approval, now)?;
+        let (effect, shadow) = self.evaluate(call, approval, history, now)?;
         // That a rule failed may have been for want of time.
         if let Some(key) = key.filter(|_| shadow.as_ref().is_none_or(|shadow| shadow.error.is_none())) {
             self.cache.keep(key, &(effect.clone(), shadow.clone()));
@@ -125,16 +156,17 @@ impl Policy {
         &self,
         call: &Call,
         approval: Option<&serde_json::Value>,
+        history: Option<History>,
         now: Timestamp,
     ) -> Result<Answer, EvaluateError> {
-        let Input { value, malformed } = input::build(call, approval, now);
+        let Input { value, malformed } = input::build(call, approval, history, now);
         if let Some(problem) = malformed.as_ref().filter(|_| trusts_body(&self.enforced_reads)) {
             return Err(EvaluateError::BodyUnreadable(problem.clone()));
         }
         let mut engine = self.engine.clone();
         engine.set_input(value.clone());
         let effect = self.effect(&mut engine)?;
-        Ok((effect, self.shadow(call, value, malformed)))
+        Ok((effect, self.shadow(call, value, malformed, history)))
     }
 
     /// Decides about an input that was saved or made up, for `policy eval` and `policy replay`.
@@ -153,7 +185,13 @@ impl Policy {
 
     /// What rules in shadow mode would have done. Whatever goes wrong with them is told and has no
     /// effect.
-    fn shadow(&self, call: &Call, input: Value, malformed: Option<String>) -> Option<Arc<Shadow>> {
+    fn shadow(
+        &self,
+        call: &Call,
+        input: Value,
+        malformed: Option<String>,
+        history: Option<History>,
+    ) -> Option<Arc<Shadow>> {
         if self.shadow_kinds.is_empty() {
             return None;
         }
@@ -161,6 +199,7 @@ impl Policy {
         let Message::Http(request) = &call.message;
         let unusable = match malformed.filter(|_| trusts_body(&self.reads)) {
             Some(problem) => Some(EvaluateError::BodyUnreadable(problem)),
+            None if history.is_none() && self.shadow_reads_history() => Some(EvaluateError::HistoryUnknown),
             None => (matches!(request.body, Body::Unread | Body::Kept { .. }) && self.shadow_reads_body())
                 .then_some(EvaluateError::BodyUnread),
         };
@@ -266,6 +305,9 @@ impl Policy {
 fn trusts_body(reads: &InputPaths) -> bool {
     reads.may_read(&["request", "body"]) && !reads.names(&["request", "body_error"])
 }
+
+/// Given only to policies that name it: it costs a look into the store for each call.
+const APPROVED_BEFORE: [&str; 2] = ["context", "approved_before"];
 
 /// The parts of `input.request` that are known only once the body was read.
 pub(super) const BODY: [&str; 3] = ["body", "body_bytes", "body_error"];

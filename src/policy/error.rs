@@ -125,6 +125,9 @@ pub enum EvaluateError {
     /// The policy looks at the body, and the body was not read.
     #[error("the policy looks at `input.request.body`, but the body of this call was not read")]
     BodyUnread,
+    /// The policy asks what was approved before, and that is not known.
+    #[error("the policy looks at `input.context.approved_before`, and nobody has looked it up")]
+    HistoryUnknown,
     /// The policy looks at the body, and the body is not what its content type says.
     #[error(
         "the policy looks at `input.request.body`, which cannot be read: {0}; to decide such calls yourself, look at `input.request.body_error`"

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
@@ -26,7 +27,7 @@ use crate::model::Upstream;
 /// Exactly what a policy is given about `call`, as JSON: for `policy eval`, documents and tests.
 /// Numbers that JSON tools would round are rounded here, and only here.
 pub fn input_json(call: &Call, approval: Option<&serde_json::Value>, now: Timestamp) -> serde_json::Value {
-    serde_json::to_value(build(call, approval, now).value).unwrap_or_default()
+    serde_json::to_value(build(call, approval, None, now).value).unwrap_or_default()
 }
 
 /// True if a saved input has a body that is not what its content type says; a body of a type that
@@ -51,6 +52,17 @@ pub fn time_json(now: Timestamp) -> (serde_json::Value, serde_json::Value) {
     (now.to_string().into(), weekday(now).into())
 }
 
+/// What has been approved before, as far as policies are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    /// How many calls of this principal with this very digest were approved and sent in the last
+    /// [`HISTORY`].
+    pub same_fingerprint_30d: u64,
+}
+
+/// How far back policies can look: 30 days.
+pub const HISTORY: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// An input, and what is wrong with its body.
 pub(super) struct Input {
     pub(super) value: Value,
@@ -60,7 +72,12 @@ pub(super) struct Input {
 }
 
 /// Builds the input for `call`.
-pub(super) fn build(call: &Call, approval: Option<&serde_json::Value>, now: Timestamp) -> Input {
+pub(super) fn build(
+    call: &Call,
+    approval: Option<&serde_json::Value>,
+    history: Option<History>,
+    now: Timestamp,
+) -> Input {
     let Message::Http(http) = &call.message;
     let (request, malformed) = request(http);
     let mut input = Object::new(8);
@@ -69,7 +86,7 @@ pub(super) fn build(call: &Call, approval: Option<&serde_json::Value>, now: Time
     input.set("actions", list(call.actions.iter().map(action)));
     input.set("request", request);
     input.set("upstream", upstream(&call.upstream));
-    input.set("context", context(call, now));
+    input.set("context", context(call, history, now));
     input.set_some("approval", approval.map(from_json));
     Input { value: input.into(), malformed }
 }
@@ -113,13 +130,21 @@ fn upstream(upstream: &Upstream) -> Value {
     object.into()
 }
 
-fn context(call: &Call, now: Timestamp) -> Value {
-    let mut object = Object::new(5);
+fn context(call: &Call, history: Option<History>, now: Timestamp) -> Value {
+    let mut object = Object::new(6);
     object.set("time", now.to_string());
     object.set_some("weekday", weekday(now));
     object.set("source_ip", call.source_ip.to_string());
     object.set_some("reason", call.reason.as_deref());
     object.set_some("ticket", call.context.as_deref());
+    object.set_some(
+        "approved_before",
+        history.map(|history| {
+            let mut before = Object::new(1);
+            before.set("same_fingerprint_30d", history.same_fingerprint_30d);
+            before
+        }),
+    );
     object.into()
 }
 

@@ -59,6 +59,8 @@ pub use example::example;
 pub use explain::Blocker;
 pub use explain::Explanation;
 pub use explain::RuleReads;
+pub use input::HISTORY;
+pub use input::History;
 pub use input::input_json;
 pub use input::request_json;
 pub use input::time_json;

@@ -98,6 +98,7 @@ pub(super) fn why_not(path: &[&str]) -> Option<&'static str> {
         ["request"] => "all of the request, which has the body in it, or a part whose name is not constant",
         ["request", "body" | "body_bytes" | "body_error", ..] => "bodies are not kept to be compared",
         ["context"] => "the whole context, which has the time in it, or a part whose name is not constant",
+        ["context", "approved_before", ..] => "what was approved before changes with each approval",
         ["context", "time" | "weekday", ..] => "the time is another one for each call",
         _ => "it is not known to stay the same",
     })

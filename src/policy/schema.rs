@@ -32,6 +32,16 @@ pub fn input_schema() -> Value {
                 "weekday": { "enum": WEEKDAYS, "description": "The day of the week of `time`." },
                 "source_ip": { "type": "string", "description": "The address that the call came from." },
                 "reason": { "type": "string", "description": "Why, in the agent's own words; not to be believed." },
+                "approved_before": object(
+                    "What people have approved before; only for policies that name it.",
+                    &["same_fingerprint_30d"],
+                    json!({
+                        "same_fingerprint_30d": {
+                            "type": "integer", "minimum": 0, "maximum": 500,
+                            "description": "How many calls of this principal with the same digest, under the same policy, people have approved and were sent within 30 days.",
+                        },
+                    }),
+                ),
                 "ticket": { "type": "string", "description": "The agent's ticket or session; not to be believed." },
             })),
             "approval": {

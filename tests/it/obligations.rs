@@ -140,6 +140,40 @@ fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
+/// What people have approved once may pass the next time, if the policy says so: that very call, of
+/// that caller, and nothing else.
+#[tokio::test]
+async fn a_policy_can_ask_what_was_approved_before() {
+    let rules = r#"
+known if input.context.approved_before.same_fingerprint_30d >= 1
+
+hold contains {"rule": "new", "reviewers": [{"group": "owners", "count": 1}]} if { under("/again"); not known }
+
+allow contains {"rule": "known"} if { under("/again"); known }
+"#;
+    let mut world = World::start_with(&format!("{POLICY}{rules}"), "");
+    let call = |body: &'static str| world.call(Method::POST, "/again/a").body(body);
+    let caller = call("one").spawn();
+    let item = world.held("/again/a").await;
+    world.approve("ana", &item).await;
+    assert_eq!(caller.await.unwrap().status, 200);
+    world.waits_for("/again/a", "completed", false).await;
+    assert_eq!(call("one").send().await.status, 200, "nobody is asked again");
+    // Another body, and another caller.
+    let other = world.call_of("other-bot", Method::POST, "/again/a").body("one");
+    for call in [call("two"), other] {
+        let caller = call.spawn();
+        let item = world.held("/again/a").await;
+        world.decide("ana", &item, "deny", Some("no")).await;
+        assert_eq!(caller.await.unwrap().code(), "approval-denied");
+    }
+    // What was denied counts for nothing.
+    assert_eq!(call("two").send().await.code(), "approval-denied");
+    world.program.signal("TERM");
+    assert_eq!(world.program.ended().code(), Some(0));
+    world.verify();
+}
+
 #[tokio::test]
 async fn others_may_approve_once_it_has_escalated() {
     let mut world = World::start_with(&format!("{POLICY}{MORE}"), "");

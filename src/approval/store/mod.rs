@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::audit::Leaf;
 use crate::model::ApprovalId;
+use crate::model::CallDigest;
 use crate::model::Timestamp;
 
 use super::error::ApprovalError;
@@ -242,6 +243,16 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`ApprovalError::Store`].
     fn list(&self, query: Query) -> Answer<Vec<Approval>>;
+
+    /// The records of those calls of `principal` with this digest that were sent after people had
+    /// approved them, and ended at `since` or later: up to [`PAGE_MAX`], newest first.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`], also of a store that keeps no such order.
+    fn runs(&self, principal: String, digest: CallDigest, since: Timestamp) -> Answer<Vec<Approval>> {
+        let _ = (principal, digest, since);
+        Box::pin(async { Err(ApprovalError::Store("this store does not know which calls have run before".to_owned())) })
+    }
 
     /// The records whose deadline is not after `now`, up to [`PAGE_MAX`], earliest first.
     ///

@@ -128,6 +128,9 @@ fn of_approval(detail: &Detail, policy: &Policy) -> anyhow::Result<(Value, Vec<S
             notes.push(format!("`input.{above}.{name}` is not kept with approvals, and a rule can look at it"));
         }
     }
+    if policy.reads_history() {
+        notes.push("what was approved before is not kept with approvals, and a rule looks at it".to_owned());
+    }
     if !detail.body.inline && policy.reads().may_read(&["request", "body"]) {
         notes.push("the body is too long to be shown with the approval, and a rule can look at it".to_owned());
     }

@@ -90,7 +90,10 @@ impl Call {
             }
             (None, None) => anyhow::bail!("its target was destroyed"),
         };
+        // What reviewers were not to see is not in the log either.
+        let is_redacted = query.as_ref().is_some_and(|query| query.contains("[redacted:"));
         let knows_query = match effect {
+            _ if is_redacted => false,
             "deny" => all,
             "hold" => true,
             _ => false,
@@ -221,7 +224,8 @@ fn merge(into: &mut Value, facts: &Value) {
 }
 
 /// What the log never has.
-const ALWAYS_UNKNOWN: [Part; 11] = [
+const ALWAYS_UNKNOWN: [Part; 12] = [
+    &["context", "approved_before"],
     &["context", "source_ip"],
     &["principal", "authn"],
     &["principal", "chain"],

@@ -1,6 +1,7 @@
 //! How deny, hold, allow and the default come together.
 
 use super::*;
+use crate::policy::History;
 
 const DENY: &str = "deny contains {\"rule\": \"d\", \"reason\": \"no\"} if input.request.path != \"/free\"\n";
 const HOLD: &str = "hold contains {\"rule\": \"h\", \"reviewers\": [{\"group\": \"security\"}]}\n";
@@ -134,4 +135,29 @@ fn an_approval_is_seen_only_when_it_is_given() {
 fn a_policy_can_be_shared_by_all_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Policy>();
+}
+
+#[test]
+fn what_was_approved_before_is_told_to_policies_that_name_it_and_is_never_remembered() {
+    let policy =
+        loaded("allow contains {\"rule\": \"known\"} if input.context.approved_before.same_fingerprint_30d > 2");
+    assert!(policy.reads_history() && !policy.shares_decisions() && !policy.reads_body());
+    let (id, call) = (DecisionId::new(&IdSource::new([3; 10]), now()), any_call());
+    let asked = |count: Option<u64>| {
+        let history = count.map(|same_fingerprint_30d| History { same_fingerprint_30d });
+        policy
+            .decide_knowing(&call, None, history, id, now())
+            .map(|decision| matches!(decision.effect, Effect::Allow(_)))
+    };
+    assert_eq!((asked(Some(2)), asked(Some(3)), asked(Some(2))), (Ok(false), Ok(true), Ok(false)));
+    assert_eq!(asked(None), Err(EvaluateError::HistoryUnknown));
+    // It costs a look into the store, so whoever only looks around does not get it.
+    let other = loaded("allow contains {\"rule\": \"a\"} if object.get(input.context, \"reason\", \"\") == \"\"");
+    assert!(!other.reads_history());
+    let shadow = loaded(
+        "allow contains {\"rule\": \"k\", \"enforce\": \"shadow\"} if input.context.approved_before.same_fingerprint_30d > 2",
+    );
+    assert!(!shadow.reads_history() && shadow.shadow_reads_history());
+    let decision = shadow.decide(&call, None, id, now()).unwrap();
+    assert!(decision.shadow.unwrap().error.clone().unwrap().contains("approved_before"));
 }

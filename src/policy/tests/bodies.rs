@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::policy::History;
+use crate::policy::input;
 use crate::policy::input_json;
 use crate::policy::input_schema;
 use crate::policy::schema;
@@ -249,7 +251,9 @@ fn the_schema_describes_the_input() {
         call.context = Some("t".to_owned());
         call.actions = Actions::one(Action { summary: Some("s".to_owned()), ..call.actions.first().clone() });
     });
-    let input = input_json(&call, Some(&serde_json::json!({"any": {"thing": 1}})), now());
+    let (approval, history) = (serde_json::json!({"any": {"thing": 1}}), History { same_fingerprint_30d: 2 });
+    let input = input::build(&call, Some(&approval), Some(history), now()).value;
+    let input = serde_json::to_value(input).unwrap();
     agree(&schema, &input, "input");
     // Every property of the schema is one that an input can have.
     let mut sent = names(&input["request"]);

@@ -16,6 +16,7 @@ use crate::approval::record::Approval;
 use crate::approval::record::ShownRequest;
 use crate::audit::Leaf;
 use crate::model::ApprovalId;
+use crate::model::CallDigest;
 use crate::model::Timestamp;
 
 use super::Answer;
@@ -125,6 +126,10 @@ impl Store for Embedded {
 
     fn list(&self, query: Query) -> Answer<Vec<Approval>> {
         self.reader.run(move |connection| list(connection, &query))
+    }
+
+    fn runs(&self, principal: String, digest: CallDigest, since: Timestamp) -> Answer<Vec<Approval>> {
+        self.reader.run(move |connection| opening::runs(connection, &principal, digest, since))
     }
 
     fn due(&self, now: Timestamp) -> Answer<Vec<ApprovalId>> {

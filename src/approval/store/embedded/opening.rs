@@ -8,15 +8,18 @@ use crate::approval::error::ApprovalError;
 use crate::approval::record::Approval;
 use crate::approval::retry::Found;
 use crate::approval::retry::Sought;
+use crate::model::CallDigest;
 use crate::model::Timestamp;
 
 use super::super::How;
+use super::super::PAGE_MAX;
 use super::super::Related;
 use super::Entry;
 use super::Opened;
 use super::Opening;
 use super::bodies;
 use super::corrupt;
+use super::count;
 use super::ended;
 use super::insert_events;
 use super::parse;
@@ -111,6 +114,18 @@ fn candidates(connection: &Connection, sought: &Sought, found: Found) -> Result<
             Ok(found)
         }
     }
+}
+
+/// What was sent under an approval, by principal and digest, newest first.
+pub(super) fn runs(
+    connection: &Connection,
+    principal: &str,
+    digest: CallDigest,
+    since: Timestamp,
+) -> Result<Vec<Approval>, ApprovalError> {
+    let query = "SELECT id, record FROM approvals WHERE principal = ?1 AND digest = ?2 AND ended >= ?3
+                 AND state IN ('completed', 'unknown') ORDER BY ended DESC LIMIT ?4";
+    records(connection, query, params![principal, digest.to_hex(), since.unix_micros(), count(PAGE_MAX)])
 }
 
 fn records(
