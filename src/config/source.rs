@@ -207,7 +207,7 @@ const SNIPPET_BYTES_MAX: usize = 160;
 const SNIPPET_BYTES_BEFORE: usize = 60;
 
 /// Keys under which a reference to a secret stands.
-const SECRET_KEYS: [&str; 6] = ["token", "username", "password", "value", "key", "secret"];
+const SECRET_KEYS: [&str; 7] = ["token", "username", "password", "value", "key", "secret", "client_secret"];
 
 /// A collection that is not closed yet.
 struct Open {

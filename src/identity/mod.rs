@@ -7,6 +7,7 @@
 //! (`credentials`). Start at [`AgentKeys::authenticate`].
 
 pub mod key;
+pub mod oidc;
 
 mod agents;
 mod error;

@@ -74,7 +74,7 @@ pub(super) fn load_with(
     metrics: &Metrics,
     upstreams: &mut Upstreams,
 ) -> Result<Loaded, ServerError> {
-    let people = Arc::new(people(&config.reviewers)?);
+    let people = Arc::new(config.reviewers.people()?);
     let policy = Arc::new(load_policy(config)?);
     let snapshot = Snapshot {
         routes: routes(config, cores, metrics, upstreams)?,
@@ -93,11 +93,6 @@ pub(super) fn load_with(
     })
 }
 
-fn people(reviewers: &config::Reviewers) -> Result<People, ServerError> {
-    let groups = reviewers.groups.iter().map(|(name, members)| (name.to_string(), members.clone())).collect();
-    Ok(People::new(groups, reviewers.aliases.clone())?)
-}
-
 /// Reads and compiles the policies that `config` names.
 ///
 /// # Errors
@@ -112,7 +107,7 @@ pub fn load_policy(config: &Config) -> Result<Policy, ServerError> {
             config::DefaultEffect::Hold => policy::DefaultEffect::Hold,
         },
         default_reviewers: config.policy.default_reviewers.clone(),
-        groups: config.reviewers.groups.keys().map(ToString::to_string).collect(),
+        groups: config.reviewers.group_names().into_iter().map(ToString::to_string).collect(),
         credentials: config.credentials.keys().map(ToString::to_string).collect(),
         evaluation_max: config.policy.evaluation_max.get(),
         ..policy::Settings::default()
