@@ -1,14 +1,21 @@
 //! How many watch, and how many are turned away.
 
 use prometheus::IntCounter;
+use prometheus::IntCounterVec;
 use prometheus::IntGauge;
+use prometheus::Opts;
 use prometheus::Registry;
+
+use crate::identity::oidc::SignInError;
+
+use super::sign_in::session::Carrier;
 
 /// The figures of this room.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     pub(super) streams: IntGauge,
     pub(super) streams_refused: IntCounter,
+    sign_ins: IntCounterVec,
 }
 
 impl Metrics {
@@ -24,6 +31,30 @@ impl Metrics {
             "Event streams that were refused because too many were open.",
         )?;
         registry.register(Box::new(streams_refused.clone()))?;
-        Ok(Self { streams, streams_refused })
+        let sign_ins = Opts::new(
+            "holdpoint_sign_ins_total",
+            "Sign-ins with the identity provider, by result: what the session is carried by, or why there is none.",
+        );
+        let sign_ins = IntCounterVec::new(sign_ins, &["result"])?;
+        registry.register(Box::new(sign_ins.clone()))?;
+        for result in [COOKIE, BEARER].into_iter().chain(SignInError::REASONS) {
+            sign_ins.with_label_values(&[result]);
+        }
+        Ok(Self { streams, streams_refused, sign_ins })
+    }
+
+    pub(super) fn signed_in(&self, carrier: Carrier) {
+        let result = match carrier {
+            Carrier::Cookie => COOKIE,
+            Carrier::Bearer => BEARER,
+        };
+        self.sign_ins.with_label_values(&[result]).inc();
+    }
+
+    pub(super) fn not_signed_in(&self, error: &SignInError) {
+        self.sign_ins.with_label_values(&[error.reason()]).inc();
     }
 }
+
+const COOKIE: &str = "cookie";
+const BEARER: &str = "bearer";

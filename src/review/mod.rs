@@ -42,6 +42,7 @@ mod openapi;
 mod query;
 mod refused;
 mod show;
+mod sign_in;
 mod streams;
 mod system;
 mod view;
@@ -51,9 +52,13 @@ pub(crate) mod tests;
 
 pub use metrics::Metrics;
 pub use openapi::document as openapi;
+pub use sign_in::CALLBACK;
+pub use sign_in::SignIn;
+pub use sign_in::session::SessionSettings;
 
 use refused::Code;
 use refused::Refused;
+use sign_in::Desk;
 use streams::Streams;
 
 /// What the admin API is made of.
@@ -63,6 +68,8 @@ pub struct AdminState {
     pub approvals: Approvals,
     /// The reviewers' tokens, as configured now.
     pub tokens: Arc<ArcSwap<ReviewerTokens>>,
+    /// Who signs in with an account of the identity provider.
+    pub sign_in: SignIn,
     /// Every figure of this process.
     pub registry: Registry,
     /// Counts callers who are turned away.
@@ -102,6 +109,8 @@ pub struct Settings {
     pub heartbeat_every: Duration,
     /// How often the token behind an event stream is checked again.
     pub reauthorize_every: Duration,
+    /// How long sessions last.
+    pub sessions: SessionSettings,
 }
 
 impl Default for Settings {
@@ -113,6 +122,7 @@ impl Default for Settings {
             streams_max: 256,
             heartbeat_every: Duration::from_secs(15),
             reauthorize_every: Duration::from_secs(60),
+            sessions: SessionSettings::default(),
         }
     }
 }
@@ -124,13 +134,15 @@ struct Shared {
     state: AdminState,
     streams: Arc<Streams>,
     openapi: String,
+    desk: Desk,
 }
 
 /// The whole admin listener, without its sockets.
 pub fn router(state: AdminState) -> Router {
     let streams =
         Streams::new(state.settings.streams_per_person_max, state.settings.streams_max, state.metrics.clone());
-    let shared = Arc::new(Shared { state, streams: Arc::new(streams), openapi: openapi::json() });
+    let desk = Desk::new(&state.sign_in, &state.settings.sessions);
+    let shared = Arc::new(Shared { state, streams: Arc::new(streams), openapi: openapi::json(), desk });
     let router = Router::new()
         .route("/v1/approvals", get(list::list))
         .route("/v1/approvals/{id}", get(show::show))
@@ -141,6 +153,12 @@ pub fn router(state: AdminState) -> Router {
         .route("/v1/approvals/{id}/events", get(events::of_one))
         .route("/v1/events", get(events::all))
         .route("/v1/me", get(system::me))
+        .route("/v1/sign-in/device", post(sign_in::device::begin))
+        .route("/v1/sign-in/device/session", post(sign_in::device::session))
+        .route("/v1/sign-out", post(sign_in::device::leave))
+        .route("/signin/oidc", get(sign_in::browser::begin))
+        .route(CALLBACK, get(sign_in::browser::callback))
+        .route("/signin/oidc/backchannel-logout", post(sign_in::logout::logout))
         .route("/v1/openapi.json", get(system::openapi))
         .route("/log/checkpoint", get(system::checkpoint))
         .route("/metrics", get(system::metrics))

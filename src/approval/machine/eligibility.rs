@@ -75,9 +75,9 @@ impl Approval {
         let members: BTreeSet<&PersonId> =
             needs.iter().filter_map(|need| people.members(&need.group)).flatten().collect();
         let eligible = members.into_iter().filter(|person| !self.stands_behind(person, people));
-        let eligible: Vec<Candidate> = eligible
-            .map(|person| Candidate { person: person.clone(), groups: groups_of(person, needs, people) })
-            .collect();
+        let eligible =
+            eligible.map(|person| Candidate { person: person.clone(), groups: groups_of(person, needs, people) });
+        let eligible: Vec<Candidate> = eligible.chain(unknown(needs, people)).collect();
         if quorum::is_met(&quorum::fill(needs, &eligible)) {
             return Ok(());
         }
@@ -142,6 +142,18 @@ pub(in crate::approval) fn closure(principal: &Principal, people: &People) -> BT
     let names = principal.closure();
     let canonical: Vec<String> = names.iter().map(|name| people.canonical(name).into_owned()).collect();
     names.into_iter().chain(canonical).collect()
+}
+
+/// For each place of an open group somebody who may sign in yet: nobody knows who is in it before.
+fn unknown<'a>(needs: &'a [Requirement], people: &'a People) -> impl Iterator<Item = Candidate> + use<'a> {
+    let open = needs.iter().enumerate().filter(|(_, need)| people.is_open(&need.group));
+    open.flat_map(|(index, need)| {
+        (0..need.count).filter_map(move |place| {
+            // Only the place counts, not the name.
+            let person = format!("?{index}:{place}").parse().ok()?;
+            Some(Candidate { person, groups: vec![need.group.clone()] })
+        })
+    })
 }
 
 /// Whether a reason says anything.

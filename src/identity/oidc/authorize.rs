@@ -8,7 +8,6 @@ use openidconnect::AuthUrl;
 use openidconnect::AuthenticationFlow;
 use openidconnect::AuthorizationCode;
 use openidconnect::CsrfToken;
-use openidconnect::HttpRequest;
 use openidconnect::Nonce;
 use openidconnect::PkceCodeChallenge;
 use openidconnect::PkceCodeVerifier;
@@ -68,15 +67,14 @@ impl Provider {
         // 43 characters, the least that RFC 7636 §4.1 has, out of 256 random bits.
         let verifier = PkceCodeVerifier::new(random()?);
         let challenge = PkceCodeChallenge::from_code_verifier_sha256(&verifier);
-        let redirect = RedirectUrl::new(self.settings.redirect_uri.clone()).map_err(|error| SignInError::Discovery(error.to_string()))?;
-        let client = self.client(&known)?.set_auth_uri(AuthUrl::from_url(known.metadata.authorization_endpoint.clone()));
+        let redirect = RedirectUrl::new(self.settings.redirect_uri.clone())
+            .map_err(|error| SignInError::Discovery(error.to_string()))?;
+        let client =
+            self.client(&known)?.set_auth_uri(AuthUrl::from_url(known.metadata.authorization_endpoint.clone()));
         let client = client.set_redirect_uri(redirect);
         let (csrf, sent) = (CsrfToken::new(state.clone()), nonce.clone());
-        let request = client.authorize_url(
-            AuthenticationFlow::<CoreResponseType>::AuthorizationCode,
-            move || csrf,
-            move || sent,
-        );
+        let request =
+            client.authorize_url(AuthenticationFlow::<CoreResponseType>::AuthorizationCode, move || csrf, move || sent);
         let request = request.add_scopes(self.settings.scopes.iter().cloned().map(Scope::new));
         let (url, _, _) = request.set_pkce_challenge(challenge).url();
         Ok(Begun { url: url.into(), state, proof: Proof { nonce, verifier } })
@@ -94,10 +92,11 @@ impl Provider {
             (_, Some(error)) => return Err(SignInError::refused(&error)),
             (None, None) => return Err(SignInError::refused("no_code")),
         };
-        let redirect = RedirectUrl::new(self.settings.redirect_uri.clone()).map_err(|error| SignInError::Discovery(error.to_string()))?;
+        let redirect = RedirectUrl::new(self.settings.redirect_uri.clone())
+            .map_err(|error| SignInError::Discovery(error.to_string()))?;
         let client = self.client(&known)?.set_token_uri(TokenUrl::from_url(known.metadata.token_endpoint.clone()));
         let client = client.set_redirect_uri(redirect);
-        let send = |request: HttpRequest| self.send(request);
+        let send = self.sender();
         let exchange = client.exchange_code(AuthorizationCode::new(code)).set_pkce_verifier(proof.verifier);
         let response: CoreTokenResponse = exchange.request_async(&send).await.map_err(failed)?;
         let token = response.id_token().ok_or_else(|| SignInError::Token("there is none".to_owned()))?;
@@ -123,7 +122,9 @@ pub(super) fn failed(
         RequestTokenError::ServerResponse(said) => SignInError::refused(said.error().as_ref()),
         RequestTokenError::Request(error) => SignInError::Unreachable(chain(&error)),
         // What it said may hold a token, and is not repeated.
-        RequestTokenError::Parse(error, _) => SignInError::Unreachable(format!("its answer cannot be read at `{}`", error.path())),
+        RequestTokenError::Parse(error, _) => {
+            SignInError::Unreachable(format!("its answer cannot be read at `{}`", error.path()))
+        }
         RequestTokenError::Other(why) => SignInError::Unreachable(why.escape_debug().take(200).collect()),
     }
 }

@@ -11,6 +11,15 @@ use super::settings::GroupsClaim;
 use super::settings::Settings;
 use super::token::Claims;
 
+/// On whose word somebody is who they are here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// The operator's, who has named the account.
+    ByOperator,
+    /// A claim's.
+    ByClaim,
+}
+
 /// Somebody whom the provider has just proved to be who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedIn {
@@ -22,6 +31,8 @@ pub struct SignedIn {
     pub session: Option<String>,
     /// Who that is here.
     pub person: PersonId,
+    /// On whose word.
+    pub named: Named,
     /// In which groups of reviewers the provider's word puts them.
     pub groups: BTreeSet<String>,
 }
@@ -34,6 +45,7 @@ pub(super) fn read(claims: &Claims, settings: &Settings) -> Result<SignedIn, Sig
         issuer: settings.issuer.clone(),
         session: text(claims, "sid").filter(|sid| sid.len() <= SUBJECT_BYTES_MAX).map(str::to_owned),
         person: person(claims, subject, settings)?,
+        named: if settings.subjects.contains_key(subject) { Named::ByOperator } else { Named::ByClaim },
         groups: settings.groups.as_ref().map_or_else(|| Ok(BTreeSet::new()), |groups| reviewing(claims, groups))?,
         subject: subject.to_owned(),
     })
@@ -72,7 +84,8 @@ fn reviewing(claims: &Claims, groups: &GroupsClaim) -> Result<BTreeSet<String>, 
     let claim = groups.claim.as_str();
     let unknown = |why: String| Err(SignInError::Groups(why));
     // Entra leaves the claim out where it would be long (more than 200), and says so.
-    let elsewhere = claims.get("_claim_names").and_then(Value::as_object).is_some_and(|names| names.contains_key(claim));
+    let elsewhere =
+        claims.get("_claim_names").and_then(Value::as_object).is_some_and(|names| names.contains_key(claim));
     if elsewhere || is_true(claims.get("hasgroups")) {
         return unknown(format!(
             "you are in so many groups that the provider leaves `{claim}` out of its token; whoever runs it has to \

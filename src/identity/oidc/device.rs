@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use openidconnect::DeviceAuthorizationUrl;
 use openidconnect::DeviceCodeErrorResponse;
-use openidconnect::HttpRequest;
 use openidconnect::RequestTokenError;
 use openidconnect::Scope;
 use openidconnect::TokenResponse;
@@ -58,7 +57,7 @@ impl Provider {
         let url = known.metadata.device_authorization_endpoint.clone().ok_or(SignInError::NoDeviceCode)?;
         let client = self.client(&known)?.set_device_authorization_url(DeviceAuthorizationUrl::from_url(url));
         let scopes = self.settings.scopes.iter().cloned().map(Scope::new);
-        let send = |request: HttpRequest| self.send(request);
+        let send = self.sender();
         let response = client.exchange_device_code().add_scopes(scopes).request_async(&send).await.map_err(failed)?;
         Ok(DeviceCode { response })
     }
@@ -70,7 +69,7 @@ impl Provider {
     pub async fn finish_device(&self, code: &DeviceCode) -> Result<SignedIn, SignInError> {
         let known = self.knowledge.get().await?;
         let client = self.client(&known)?.set_token_uri(TokenUrl::from_url(known.metadata.token_endpoint.clone()));
-        let send = |request: HttpRequest| self.send(request);
+        let send = self.sender();
         let exchange = client.exchange_device_access_token(&code.response).set_max_backoff_interval(BACKOFF_MAX);
         let asking = exchange.request_async(&send, tokio::time::sleep, Some(code.expires_in()));
         let response = tokio::time::timeout(code.expires_in(), asking).await.map_err(|_| SignInError::Expired)?;

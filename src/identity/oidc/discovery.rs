@@ -48,9 +48,10 @@ impl Metadata {
         }
         let urls = [&self.authorization_endpoint, &self.token_endpoint, &self.jwks_uri];
         match urls.into_iter().chain(&self.device_authorization_endpoint).find(|url| !is_safe(url)) {
-            Some(url) => {
-                Err(SignInError::Discovery(format!("it names `{}`, which is not encrypted", url.as_str().escape_debug())))
-            }
+            Some(url) => Err(SignInError::Discovery(format!(
+                "it names `{}`, which is not encrypted",
+                url.as_str().escape_debug()
+            ))),
             None => Ok(()),
         }
     }

@@ -13,7 +13,9 @@ pub enum SignInError {
     #[error("the identity provider's discovery document cannot be used: {0}")]
     Discovery(String),
     /// It cannot do this.
-    #[error("the identity provider offers no sign-in by device code; use a browser or a reviewer token, or turn the device grant on for this client there")]
+    #[error(
+        "the identity provider offers no sign-in by device code; use a browser or a reviewer token, or turn the device grant on for this client there"
+    )]
     NoDeviceCode,
     /// Too many people are at it.
     #[error("too many sign-ins are under way; try again in a minute")]
@@ -25,7 +27,9 @@ pub enum SignInError {
     #[error("the identity provider has refused the sign-in (`{0}`)")]
     Refused(String),
     /// The answer is from somebody else (RFC 9207).
-    #[error("the answer does not come from the configured identity provider: its `iss` is missing or another one; begin again")]
+    #[error(
+        "the answer does not come from the configured identity provider: its `iss` is missing or another one; begin again"
+    )]
     Issuer,
     /// There is no ID token, or it cannot be believed.
     #[error("the identity provider's ID token cannot be believed: {0}")]
@@ -102,7 +106,8 @@ impl SignInError {
 
     /// What the provider's `error` says, if that is a word as RFC 6749 §4.1.2.1 has them.
     pub(super) fn refused(word: &str) -> Self {
-        let plain = (1..=64).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let plain =
+            (1..=64).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
         Self::Refused(if plain { word.to_owned() } else { "unknown_error".to_owned() })
     }
 }

@@ -77,7 +77,13 @@ impl Http {
 
     async fn exchange(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, HttpError> {
         let (mut parts, body) = request.into_parts();
-        let bad = || HttpError::Url(format!("{}://{}", parts.uri.scheme_str().unwrap_or_default(), parts.uri.host().unwrap_or_default()));
+        let bad = || {
+            HttpError::Url(format!(
+                "{}://{}",
+                parts.uri.scheme_str().unwrap_or_default(),
+                parts.uri.host().unwrap_or_default()
+            ))
+        };
         let host = parts.uri.host().ok_or_else(bad)?.to_owned();
         let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let secure = match parts.uri.scheme_str() {
@@ -154,4 +160,3 @@ const WITHIN: Duration = Duration::from_secs(10);
 
 /// Key sets and tokens of large providers have some ten thousand bytes.
 const ANSWER_BYTES_MAX: usize = 512 * 1024;
-

@@ -142,7 +142,10 @@ fn check(claims: &Claims, settings: &Settings, now: Timestamp) -> Result<(), &'s
         return Err("it was made by another issuer (`iss`)");
     }
     let ours = |value: &Value| value.as_str() == Some(&settings.client_id);
-    if !claims.get("aud").is_some_and(|aud| aud.as_array().map_or_else(|| ours(aud), |all| all.len() == 1 && all.iter().all(ours))) {
+    if !claims
+        .get("aud")
+        .is_some_and(|aud| aud.as_array().map_or_else(|| ours(aud), |all| all.len() == 1 && all.iter().all(ours)))
+    {
         return Err("it was made for another program (`aud`)");
     }
     let at = |name: &str| claims.get(name).map(|value| value.as_f64().map(seconds));

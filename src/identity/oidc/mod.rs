@@ -26,6 +26,7 @@ pub use attempts::Attempts;
 pub use authorize::Answer;
 pub use authorize::Begun;
 pub use authorize::Proof;
+pub use claims::Named;
 pub use claims::SignedIn;
 pub use device::DeviceCode;
 pub use error::SignInError;

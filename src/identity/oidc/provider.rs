@@ -1,5 +1,8 @@
 //! One identity provider, as it is asked.
 
+use std::future::Future;
+use std::pin::Pin;
+
 use openidconnect::AuthType;
 use openidconnect::ClientId;
 use openidconnect::ClientSecret;
@@ -26,6 +29,9 @@ use super::settings::SetupError;
 use super::token;
 use super::token::Claims;
 use super::token::Doubt;
+
+/// A request on its way.
+type Sending = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send>>;
 
 /// An identity provider. Nothing is asked of it before somebody wants to sign in.
 #[derive(Debug)]
@@ -85,14 +91,20 @@ impl Provider {
         let client = CoreClient::new(ClientId::new(self.settings.client_id.clone()), issuer, known.keys.clone());
         Ok(match &self.settings.client_secret {
             None => client,
-            Some(secret) => client
-                .set_client_secret(ClientSecret::new(secret.expose_secret().to_owned()))
-                .set_auth_type(if known.metadata.secret_in_body() { AuthType::RequestBody } else { AuthType::BasicAuth }),
+            Some(secret) => {
+                client.set_client_secret(ClientSecret::new(secret.expose_secret().to_owned())).set_auth_type(
+                    if known.metadata.secret_in_body() { AuthType::RequestBody } else { AuthType::BasicAuth },
+                )
+            }
         })
     }
 
-    /// Sends what the library wants to be sent.
-    pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        self.http.send(request).await
+    /// Sends what the library wants to be sent. Borrows nothing, so that a task can own it.
+    pub(super) fn sender(&self) -> impl Fn(HttpRequest) -> Sending + Send + Sync + use<> {
+        let http = self.http.clone();
+        move |request| {
+            let http = http.clone();
+            Box::pin(async move { http.send(request).await })
+        }
     }
 }

@@ -52,10 +52,11 @@ pub(super) fn verify(
     let issuer = IssuerUrl::new(settings.issuer.clone()).map_err(|_| Doubt::because("the issuer is no URL"))?;
     // As a public client, so that no token is ever believed because of a secret that others share:
     // with the public key taken for such a secret anybody could sign (HS/RS confusion).
-    let verifier = IdTokenVerifier::new_public_client(ClientId::new(settings.client_id.clone()), issuer, known.keys.clone())
-        .set_allowed_algs(algorithms())
-        .set_time_fn(|| date(now.minus(SKEW)))
-        .set_issue_time_verifier_fn(|issued| is_of_now(issued, now));
+    let verifier =
+        IdTokenVerifier::new_public_client(ClientId::new(settings.client_id.clone()), issuer, known.keys.clone())
+            .set_allowed_algs(algorithms())
+            .set_time_fn(|| date(now.minus(SKEW)))
+            .set_issue_time_verifier_fn(|issued| is_of_now(issued, now));
     let expect = |got: Option<&Nonce>| match (nonce, got) {
         (Some(sent), Some(got)) if got.secret() == sent.secret() => Ok(()),
         (Some(_), _) => Err("its `nonce` is missing or another one".to_owned()),
@@ -106,8 +107,12 @@ fn doubt(error: ClaimsVerificationError) -> Doubt {
         Claim::InvalidIssuer(_) => Doubt::because("it was made by another issuer (`iss`)"),
         Claim::InvalidAudience(_) => Doubt::because("it was made for another program (`aud`)"),
         Claim::InvalidNonce(why) => Doubt::because(why),
-        Claim::Expired(_) => Doubt::because("it has expired, or was not made just now (`exp`, `iat`); check the clocks"),
-        Claim::Unsupported(_) => Doubt::because("it has a form that is not accepted: encrypted, nested, or of another type"),
+        Claim::Expired(_) => {
+            Doubt::because("it has expired, or was not made just now (`exp`, `iat`); check the clocks")
+        }
+        Claim::Unsupported(_) => {
+            Doubt::because("it has a form that is not accepted: encrypted, nested, or of another type")
+        }
         _ => Doubt::because("its claims do not fit"),
     }
 }

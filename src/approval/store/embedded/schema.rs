@@ -104,7 +104,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// From one form to the next, the first one from an empty file. Each is a transaction, and ends
 /// with the number of the form that it leads to.
-pub(super) const STEPS: [&str; 3] = [TABLES, CALLS, BODIES];
+pub(super) const STEPS: [&str; 4] = [TABLES, CALLS, BODIES, KEPT];
 
 /// `FULL` makes a commit wait until the disk has it, in WAL mode too.
 const SETTINGS: &str = "
@@ -185,5 +185,20 @@ const BODIES: &str = "
         PRIMARY KEY (id, number)
     ) STRICT;
     PRAGMA user_version = 3;
+    COMMIT;
+";
+
+/// What the fourth form adds: short texts that outlive the process.
+const KEPT: &str = "
+    BEGIN IMMEDIATE;
+    CREATE TABLE kept (
+        shelf TEXT NOT NULL,
+        name TEXT NOT NULL,
+        until INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (shelf, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX kept_until ON kept (until);
+    PRAGMA user_version = 4;
     COMMIT;
 ";

@@ -119,7 +119,7 @@ async fn a_file_of_a_later_version_is_left_alone() {
     let Err(OpenError::Version { found, known, .. }) = open_in(&kept.dir).0 else { panic!("it was opened") };
     assert_eq!((found, known), (99, 3));
     // What cannot be used is not kept from others.
-    database(&kept.dir).execute_batch("PRAGMA user_version = 3").unwrap();
+    database(&kept.dir).execute_batch("PRAGMA user_version = 4").unwrap();
     assert!(open_in(&kept.dir).0.is_ok());
 }
 
