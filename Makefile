@@ -1,9 +1,9 @@
 # `make test` is everything that must pass, and installs what it needs; `make check` is the half-minute loop.
 export CARGO_INCREMENTAL ?= 0
 
-.PHONY: test check tools docs rust policies clients crates bench demo
+.PHONY: test check tools docs rust policies clients browser crates bench demo
 
-test: tools check crates docs rust policies clients
+test: tools check crates docs rust policies clients browser
 
 check:
 	cargo fmt --check
@@ -11,6 +11,7 @@ check:
 
 tools:
 	tests/clients/setup.sh
+	tests/browser/setup.sh
 
 # One crypto library: neither ring nor OpenSSL may come in through a dependency.
 crates:
@@ -32,6 +33,11 @@ policies:
 clients:
 	cargo build
 	python3 tests/clients/run.py target/debug/holdpoint
+
+# The web inbox in Chromium; `node tests/browser/run.mjs PROGRAM --screenshots FOLDER` makes the pictures.
+browser:
+	cargo build
+	node tests/browser/run.mjs target/debug/holdpoint
 
 bench:
 	benches/run

@@ -1,7 +1,9 @@
 //! How many approvals there are, how they end, and who decides how fast (EDGES I).
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 
+use parking_lot::Mutex;
 use prometheus::Histogram;
 use prometheus::HistogramOpts;
 use prometheus::IntCounter;
@@ -26,6 +28,30 @@ pub struct Metrics {
     pending: IntGauge,
     latency: Histogram,
     forged: IntCounter,
+    rules: Rules,
+    callers_left: IntCounter,
+}
+
+/// What became of the calls that each rule has held.
+#[derive(Debug)]
+struct Rules {
+    outcomes: IntCounterVec,
+    known: Mutex<HashSet<String>>,
+}
+
+impl Rules {
+    /// Counts an approval by the first of its rules. Rules may make up their names, even from what an
+    /// agent sent, so that only so many are told apart.
+    fn count(&self, approval: &Approval) {
+        let rule = approval.obligations.rules.first().map_or("", String::as_str);
+        let mut known = self.known.lock();
+        let rule = if known.contains(rule) || known.len() < RULES_MAX { rule } else { "other" };
+        if !known.contains(rule) && rule != "other" {
+            known.insert(rule.to_owned());
+        }
+        drop(known);
+        self.outcomes.with_label_values(&[rule, approval.state.name()]).inc();
+    }
 }
 
 impl Metrics {
@@ -51,10 +77,18 @@ impl Metrics {
             "holdpoint_decision_latency_seconds",
             "From the opening of an approval to each review of it.",
         )
-        .buckets(vec![1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 240.0, 600.0, 1800.0, 3600.0]);
+        .buckets(vec![1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 240.0, 600.0, 1800.0, 3600.0]);
         let latency = Histogram::with_opts(latency)?;
         registry.register(Box::new(latency.clone()))?;
+        let rules = Opts::new(
+            "holdpoint_rule_outcomes_total",
+            "Held calls that were settled, by the first rule that held them and what came of it.",
+        );
+        let rules = IntCounterVec::new(rules, &["rule", "outcome"])?;
+        registry.register(Box::new(rules.clone()))?;
         Ok(Self {
+            rules: Rules { outcomes: rules, known: Mutex::default() },
+            callers_left: counter("holdpoint_hold_disconnects_total", "Callers who left while their call was held.")?,
             outcomes: counters(
                 "holdpoint_approvals_total",
                 "Approvals by the state they have entered.",
@@ -103,9 +137,11 @@ impl Metrics {
                 self.reviewed(denial, approval);
             }
             "approval.asked" => self.questions.inc(),
-            "approval.answered" | "approval.caller_joined" | "approval.caller_left" | "approval.unclaimed" => {}
+            "approval.caller_left" => self.callers_left.inc(),
+            "approval.answered" | "approval.caller_joined" | "approval.unclaimed" => {}
             "approval.approved" | "approval.denied" | "approval.expired" | "approval.withdrawn" => {
                 self.count(&approval.state);
+                self.rules.count(approval);
                 self.pending.dec();
             }
             _ => self.count(&approval.state),
@@ -132,3 +168,6 @@ impl Metrics {
         self.outcomes.get(state.name()).into_iter().for_each(IntCounter::inc);
     }
 }
+
+/// Rules that are counted apart; all others are `other`.
+const RULES_MAX: usize = 200;

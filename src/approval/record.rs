@@ -361,6 +361,8 @@ impl ReviewVerdict {
 pub enum Channel {
     /// The admin API, and the CLI that uses it.
     Api,
+    /// The web inbox.
+    Web,
     /// The call itself, as the agent made it.
     Call,
 }
@@ -370,6 +372,7 @@ impl Channel {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Api => "api",
+            Self::Web => "web",
             Self::Call => "call",
         }
     }

@@ -10,6 +10,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::path::Path;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -281,6 +282,11 @@ impl Log {
     pub fn checkpoint(&self) -> Option<String> {
         let note = self.shared.checkpoint.lock();
         (!note.is_empty()).then(|| note.to_string())
+    }
+
+    /// The folder that it is in.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
     }
 
     /// The text that verifies the log's checkpoints: pin it somewhere else.

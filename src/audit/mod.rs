@@ -62,6 +62,7 @@ pub use proof::prove;
 pub use tail::ReadError;
 pub use tail::Start;
 pub use tail::Tail;
+pub use tail::place_of;
 pub use tail::size;
 pub use tail::tail;
 pub use tile::ParseTileError;

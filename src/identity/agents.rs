@@ -38,6 +38,15 @@ pub struct PrincipalSettings {
     pub claims: BTreeMap<String, serde_json::Value>,
 }
 
+/// What may be shown of one agent key.
+#[derive(Clone, Debug)]
+pub struct AgentKeyInfo {
+    /// Whose it is; `authn` names the key.
+    pub principal: Arc<Principal>,
+    /// The first moment at which it is no longer good.
+    pub expires: Option<Timestamp>,
+}
+
 /// Every agent key there is. Each has its principal ready, so that a call costs one hash and no
 /// allocation, or one for Basic.
 #[derive(Debug, Default)]
@@ -112,6 +121,17 @@ impl AgentKeys {
         let known = known.ok_or(IdentityError::Unknown(KeyKind::Agent))?;
         known.check(id, now)?;
         Ok(Arc::clone(&known.principal))
+    }
+
+    /// What may be shown of all keys, in the order of principals and key ids.
+    pub fn list(&self) -> Vec<AgentKeyInfo> {
+        let info = |key: &AgentKey| AgentKeyInfo { principal: Arc::clone(&key.principal), expires: key.expires };
+        let mut list: Vec<AgentKeyInfo> = self.keys.values().map(info).collect();
+        list.sort_by(|a, b| {
+            let name = |info: &AgentKeyInfo| (info.principal.id.clone(), info.principal.authn.key_id.clone());
+            name(a).cmp(&name(b))
+        });
+        list
     }
 
     /// How many keys there are.

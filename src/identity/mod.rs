@@ -17,6 +17,7 @@ mod people;
 mod reviewers;
 mod strip;
 
+pub use agents::AgentKeyInfo;
 pub use agents::AgentKeys;
 pub use agents::PrincipalSettings;
 pub use directory::Account;
@@ -30,6 +31,7 @@ pub use key::KeyRecord;
 pub use metrics::AuthMetrics;
 pub use people::People;
 pub use people::PeopleError;
+pub use reviewers::KnownToken;
 pub use reviewers::ReviewerTokens;
 pub use strip::strip;
 

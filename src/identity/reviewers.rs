@@ -24,6 +24,21 @@ pub struct ReviewerTokens {
     tokens: HashMap<String, ReviewerToken>,
 }
 
+/// A token that was accepted once, to be known again without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownToken {
+    id: String,
+    sha256: Sha256,
+    person: PersonId,
+}
+
+impl KnownToken {
+    /// Whose it is.
+    pub fn person(&self) -> &PersonId {
+        &self.person
+    }
+}
+
 #[derive(Debug)]
 struct ReviewerToken {
     sha256: Sha256,
@@ -74,6 +89,14 @@ impl ReviewerTokens {
     }
 
     fn person(&self, text: &str, now: Timestamp) -> Result<PersonId, IdentityError> {
+        self.sign_in(text, now).map(|known| known.person)
+    }
+
+    /// The token that `text` is, if it is good at `now`.
+    ///
+    /// # Errors
+    /// [`IdentityError`] says why it is not.
+    pub fn sign_in(&self, text: &str, now: Timestamp) -> Result<KnownToken, IdentityError> {
         let key = Presented::parse(text).map_err(|form| IdentityError::bad_form(form, KeyKind::Reviewer))?;
         if key.kind == KeyKind::Agent {
             return Err(IdentityError::WrongKind(KeyKind::Agent));
@@ -83,7 +106,16 @@ impl ReviewerTokens {
         if known.expires.is_some_and(|expires| now >= expires) {
             return Err(IdentityError::Expired { kind: KeyKind::Reviewer, id: key.id.to_owned() });
         }
-        Ok(known.person.clone())
+        Ok(KnownToken { id: key.id.to_owned(), sha256: known.sha256, person: known.person.clone() })
+    }
+
+    /// Whether a token that was accepted before is still good at `now`, and still its person's.
+    pub fn is_good(&self, token: &KnownToken, now: Timestamp) -> bool {
+        self.tokens.get(&token.id).is_some_and(|known| {
+            known.sha256 == token.sha256
+                && known.person == token.person
+                && known.expires.is_none_or(|expires| now < expires)
+        })
     }
 
     /// The people who have a token, expired or not.

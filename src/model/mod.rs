@@ -17,6 +17,7 @@ mod principal;
 mod refusal;
 mod time;
 mod upstream;
+pub mod visible;
 
 pub use action::Access;
 pub use action::Action;

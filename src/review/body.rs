@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::body::Body;
 use axum::body::Bytes;
 use axum::extract::FromRequest;
 use axum::extract::Request;
@@ -14,6 +15,7 @@ use serde::Deserializer;
 use serde_json::Value;
 
 use super::Admin;
+use super::Settings;
 use super::refused::Code;
 use super::refused::Refused;
 
@@ -68,20 +70,28 @@ impl FromRequest<Admin> for Object {
                 format!("the body has the media type `{shown}`; send JSON with `Content-Type: application/json`");
             return Err(Refused::new(Code::UnsupportedMediaType, detail));
         }
-        let max = settings.body_bytes_max;
-        let collected = Limited::new(request.into_body(), max).collect();
-        let bytes = match tokio::time::timeout(settings.body_duration_max, collected).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return Err(Refused::new(Code::BodyTooLarge, format!("the body has more than {max} bytes")));
-            }
-            Ok(Err(_)) => return Err(Refused::new(Code::BadRequest, "the body broke off before its end")),
-            Err(_) => {
-                let seconds = settings.body_duration_max.as_secs();
-                return Err(Refused::new(Code::BodyTimeout, format!("the body took longer than {seconds} s")));
-            }
-        };
+        let bytes = read(request.into_body(), settings).await?;
         parse(&bytes)
+    }
+}
+
+/// All of a body, within the limits.
+///
+/// # Errors
+/// If it is too long, too slow, or breaks off.
+pub(super) async fn read(body: Body, settings: &Settings) -> Result<Bytes, Refused> {
+    let max = settings.body_bytes_max;
+    let collected = Limited::new(body, max).collect();
+    match tokio::time::timeout(settings.body_duration_max, collected).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(Refused::new(Code::BodyTooLarge, format!("the body has more than {max} bytes")))
+        }
+        Ok(Err(_)) => Err(Refused::new(Code::BadRequest, "the body broke off before its end")),
+        Err(_) => {
+            let seconds = settings.body_duration_max.as_secs();
+            Err(Refused::new(Code::BodyTimeout, format!("the body took longer than {seconds} s")))
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! `approval`; here is only the translation.
 
 use axum::extract::State as Extract;
+use axum::http::HeaderMap;
 use axum::response::Response;
 
 use crate::approval::Approval;
@@ -38,7 +39,11 @@ use super::view::ASSURANCE;
     path = "/v1/approvals/{id}/decisions",
     operation_id = "decideApproval",
     tag = "approvals",
-    params(("id" = String, Path, description = "The approval.")),
+    params(
+        ("id" = String, Path, description = "The approval."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the approval that was looked at; if it has changed, nothing is done. The digest says already which call is meant, so this is seldom needed."),
+        ("Idempotency-Key" = Option<String>, Header, description = "A text drawn for this request; sent again with it, the request is answered as before, for a day."),
+    ),
     request_body = DecisionBody,
     responses(
         (status = 200, description = "The approval as it is now.", body = Detail),
@@ -46,11 +51,12 @@ use super::view::ASSURANCE;
         (status = 401, description = "Who is asking is not known. Agents' keys are never accepted.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "`own-request`, `not-reviewer`, `needs-step-up` or `not-requester`.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such approval.", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`already-decided` or `digest-mismatch`.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`already-decided`, `digest-mismatch` or `idempotency-in-flight`.", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "It has expired.", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "The approval is not as `If-Match` says.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too long.", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "The body is not `application/json`.", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A field is missing, unknown or wrong; or a reason is required.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "A field is missing, unknown or wrong; a reason is required; or the key belongs to another request.", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The store or the audit log is away.", body = Problem, content_type = "application/problem+json"),
     ),
     security(("token" = []))
@@ -59,14 +65,37 @@ pub(super) async fn decide(
     Extract(admin): Extract<Admin>,
     reviewer: Reviewer,
     Id(id): Id,
+    headers: HeaderMap,
     body: Object,
 ) -> Result<Response, Refused> {
     body.only(&["verdict", "digest", "reason"])?;
+    show::check_match(&admin, id, &reviewer.person, &headers).await?;
     let verdict = verdict(&body)?;
     let digest = digest(&body)?;
     let reason = words(body.text("reason")?);
+    let said = Said { verdict, digest, reason, channel: Channel::Api };
+    let approval = perform(&admin, &reviewer.person, id, said).await?;
+    show::answer(&admin, &approval, &reviewer.person).await
+}
+
+/// What a person says about an approval, whatever surface they said it on.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) verdict: Verdict,
+    /// The digest of the call that they have looked at. Needed for all but a withdrawal.
+    pub(super) digest: Option<CallDigest>,
+    pub(super) reason: Option<String>,
+    pub(super) channel: Channel,
+}
+
+/// Has what `person` says take effect. Saying the same again changes nothing and is no error.
+///
+/// # Errors
+/// Why it has none.
+pub(super) async fn perform(admin: &Admin, person: &PersonId, id: ApprovalId, said: Said) -> Result<Approval, Refused> {
+    let Said { verdict, digest, reason, channel } = said;
     let digest = match (verdict, digest) {
-        (Verdict::Withdraw, digest) => return withdraw(&admin, &reviewer.person, id, digest, reason).await,
+        (Verdict::Withdraw, digest) => return withdraw(admin, person, id, digest, reason, channel).await,
         (Verdict::Approve | Verdict::Deny | Verdict::Ask, Some(digest)) => digest,
         (Verdict::Approve | Verdict::Deny | Verdict::Ask, None) => {
             return Err(invalid(
@@ -74,20 +103,12 @@ pub(super) async fn decide(
             ));
         }
     };
-    if verdict == Verdict::Ask && asked_already(&admin, &reviewer.person, id, digest, reason.as_deref()).await? {
-        return current(&admin, &reviewer.person, id).await;
+    if verdict == Verdict::Ask && asked_already(admin, person, id, digest, reason.as_deref()).await? {
+        return read(admin, id).await;
     }
-    let decide = Decide {
-        id,
-        digest,
-        person: reviewer.person.clone(),
-        verdict,
-        channel: Channel::Api,
-        assurance: ASSURANCE,
-        reason,
-    };
-    let approval = admin.state.approvals.decide(decide).await.map_err(|error| Refused::about(id, error))?;
-    show::answer(&admin, &approval, &reviewer.person).await
+    let person = person.clone();
+    let decide = Decide { id, digest, person, verdict, channel, assurance: ASSURANCE, reason };
+    admin.state.approvals.decide(decide).await.map_err(|error| Refused::about(id, error))
 }
 
 /// Withdraws a call; only for those who stand behind it.
@@ -96,7 +117,10 @@ pub(super) async fn decide(
     path = "/v1/approvals/{id}/cancel",
     operation_id = "cancelApproval",
     tag = "approvals",
-    params(("id" = String, Path, description = "The approval.")),
+    params(
+        ("id" = String, Path, description = "The approval."),
+        ("Idempotency-Key" = Option<String>, Header, description = "A text drawn for this request; sent again with it, the request is answered as before, for a day."),
+    ),
     request_body = CancelBody,
     responses(
         (status = 200, description = "The approval as it is now.", body = Detail),
@@ -117,7 +141,9 @@ pub(super) async fn cancel(
 ) -> Result<Response, Refused> {
     body.only(&["reason"])?;
     let reason = words(body.text("reason")?);
-    withdraw(&admin, &reviewer.person, id, None, reason).await
+    let said = Said { verdict: Verdict::Withdraw, digest: None, reason, channel: Channel::Api };
+    let approval = perform(&admin, &reviewer.person, id, said).await?;
+    show::answer(&admin, &approval, &reviewer.person).await
 }
 
 /// Answers the open question; only for those who stand behind the call.
@@ -126,7 +152,10 @@ pub(super) async fn cancel(
     path = "/v1/approvals/{id}/messages",
     operation_id = "answerApproval",
     tag = "approvals",
-    params(("id" = String, Path, description = "The approval.")),
+    params(
+        ("id" = String, Path, description = "The approval."),
+        ("Idempotency-Key" = Option<String>, Header, description = "A text drawn for this request; sent again with it, the request is answered as before, for a day."),
+    ),
     request_body = MessageBody,
     responses(
         (status = 200, description = "The approval as it is now.", body = Detail),
@@ -147,19 +176,25 @@ pub(super) async fn answer(
 ) -> Result<Response, Refused> {
     body.only(&["text"])?;
     let text = words(body.text("text")?).ok_or_else(|| invalid("`text` is missing; send the answer"))?;
-    let approval = read(&admin, id).await?;
+    let approval = say(&admin, &reviewer.person, id, text).await?;
+    show::answer(&admin, &approval, &reviewer.person).await
+}
+
+/// Has `person` answer the open question.
+///
+/// # Errors
+/// Why they cannot.
+pub(super) async fn say(admin: &Admin, person: &PersonId, id: ApprovalId, text: String) -> Result<Approval, Refused> {
+    let approval = read(admin, id).await?;
     let people = admin.state.approvals.people();
     // Whether there is a question is nobody's business who may not answer it.
-    if approval.stands_behind(&reviewer.person, &people)
-        && approval.state == State::Pending
-        && approval.open_question().is_none()
+    if approval.stands_behind(person, &people) && approval.state == State::Pending && approval.open_question().is_none()
     {
         let detail = format!("approval `{id}` has no open question; nothing was changed");
         return Err(Refused::new(Code::NoOpenQuestion, detail));
     }
-    let answered = admin.state.approvals.answer(id, &reviewer.person, text).await;
-    let approval = answered.map_err(|error| Refused::about(id, error))?;
-    show::answer(&admin, &approval, &reviewer.person).await
+    let answered = admin.state.approvals.answer(id, person, text).await;
+    answered.map_err(|error| Refused::about(id, error))
 }
 
 async fn withdraw(
@@ -168,7 +203,8 @@ async fn withdraw(
     id: ApprovalId,
     digest: Option<CallDigest>,
     reason: Option<String>,
-) -> Result<Response, Refused> {
+    channel: Channel,
+) -> Result<Approval, Refused> {
     let approval = read(admin, id).await?;
     if let Some(given) = digest.filter(|digest| *digest != approval.digest) {
         let (given, expected) = (given.short(), approval.digest.short());
@@ -179,16 +215,14 @@ async fn withdraw(
         digest: approval.digest,
         person: person.clone(),
         verdict: Verdict::Withdraw,
-        channel: Channel::Api,
+        channel,
         assurance: ASSURANCE,
         reason,
     };
     match admin.state.approvals.decide(decide).await {
-        Ok(approval) => show::answer(admin, &approval, person).await,
+        Ok(approval) => Ok(approval),
         // Said before, and by the same person.
-        Err(ApprovalError::AlreadyDecided { .. }) if withdrawn_by(admin, person, id).await? => {
-            current(admin, person, id).await
-        }
+        Err(ApprovalError::AlreadyDecided { .. }) if withdrawn_by(admin, person, id).await? => read(admin, id).await,
         Err(error) => Err(Refused::about(id, error)),
     }
 }
@@ -215,11 +249,7 @@ async fn asked_already(
     Ok(approval.digest == digest && approval.state == State::Pending && approval.open_question().is_some_and(same))
 }
 
-async fn current(admin: &Admin, person: &PersonId, id: ApprovalId) -> Result<Response, Refused> {
-    show::answer(admin, &read(admin, id).await?, person).await
-}
-
-async fn read(admin: &Admin, id: ApprovalId) -> Result<Approval, Refused> {
+pub(super) async fn read(admin: &Admin, id: ApprovalId) -> Result<Approval, Refused> {
     admin.state.approvals.get(id).await?.ok_or_else(|| Refused::no_approval(id))
 }
 

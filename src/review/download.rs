@@ -42,7 +42,7 @@ use super::refused::Refused;
 )]
 pub(super) async fn download(
     Extract(admin): Extract<Admin>,
-    _reviewer: Reviewer,
+    reviewer: Reviewer,
     Id(id): Id,
 ) -> Result<Response, Refused> {
     let body = admin.state.approvals.body(id).await.map_err(|error| Refused::about(id, error))?;
@@ -50,7 +50,12 @@ pub(super) async fn download(
     let length = HeaderValue::from(body.bytes());
     let digest = format!("sha-256=:{}:", STANDARD.encode(body.sha256().as_bytes()));
     let disposition = format!("attachment; filename=\"{id}.body\"");
-    let mut response = Response::new(Body::from_stream(stream::try_unfold(body, next)));
+    let session = reviewer.session();
+    let given = move || {
+        let now = admin.state.clock.now();
+        session.iter().for_each(|session| admin.sessions.was_given_all(*session, id, now));
+    };
+    let mut response = Response::new(Body::from_stream(stream::try_unfold((body, given), next)));
     let fields = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         // Whoever gets less than this has not seen all of it, and can tell.
@@ -62,9 +67,14 @@ pub(super) async fn download(
     Ok(response)
 }
 
-async fn next(mut body: ReviewBody) -> io::Result<Option<(bytes::Bytes, ReviewBody)>> {
+/// The next piece; `given` hears of it when all were taken.
+async fn next<F: Fn()>((mut body, given): (ReviewBody, F)) -> io::Result<Option<(bytes::Bytes, (ReviewBody, F))>> {
     match body.next_piece().await {
-        Ok(piece) => Ok(piece.map(|piece| (piece, body))),
+        Ok(Some(piece)) => Ok(Some((piece, (body, given)))),
+        Ok(None) => {
+            given();
+            Ok(None)
+        }
         Err(error) => {
             tracing::error!(%error, "a body that was being read by a reviewer was cut off");
             Err(io::Error::other(error))

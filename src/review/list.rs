@@ -63,55 +63,55 @@ pub(super) async fn list(
 }
 
 async fn page(admin: &Admin, query: &ListQuery) -> Result<(Vec<Approval>, Option<ApprovalId>), Refused> {
-    let mut approvals = fetch(admin, query, query.states.clone(), query.after, query.limit + 1).await?;
+    let mut approvals = admin.state.approvals.list(Query { limit: query.limit + 1, ..query.stored() }).await?;
     let more = approvals.len() > query.limit;
     approvals.truncate(query.limit);
     let next = approvals.last().filter(|_| more).map(|last| last.id);
     Ok((approvals, next))
 }
 
-/// Goes through what is pending until a page is full. After so many that are not the viewer's
-/// the page ends early, and `next` leads on.
 async fn find_mine(
     admin: &Admin,
     query: &ListQuery,
     viewer: Viewer<'_>,
 ) -> Result<(Vec<Approval>, Option<ApprovalId>), Refused> {
-    let mut mine = Vec::new();
     if !query.states.is_empty() && !query.states.iter().any(|state| state == "pending") {
-        return Ok((mine, None));
+        return Ok((Vec::new(), None));
     }
+    let pending = Query { states: vec!["pending".to_owned()], ..query.stored() };
+    find(admin, &pending, query.limit, |approval| view::why_not(approval, viewer).is_none()).await
+}
+
+/// Goes through what `query` finds, newest first, until there are `limit` that `wanted` takes.
+/// Answers with what to go on after, where there may be more. After so many that are not wanted it
+/// ends early, and the next page leads on.
+pub(super) async fn find(
+    admin: &Admin,
+    query: &Query,
+    limit: usize,
+    wanted: impl Fn(&Approval) -> bool,
+) -> Result<(Vec<Approval>, Option<ApprovalId>), Refused> {
+    let mut found: Vec<Approval> = Vec::new();
     let mut after = query.after;
     for _ in 0..SCAN_PAGES_MAX {
-        let page = fetch(admin, query, vec!["pending".to_owned()], after, LIMIT_MAX).await?;
+        let page = admin.state.approvals.list(Query { after, limit: LIMIT_MAX, ..query.clone() }).await?;
         let last_page = page.len() < LIMIT_MAX;
         for approval in page {
-            if view::why_not(&approval, viewer).is_none() {
-                if mine.len() == query.limit {
-                    return Ok((mine, after));
+            if wanted(&approval) {
+                if found.len() == limit {
+                    return Ok((found, after));
                 }
                 after = Some(approval.id);
-                mine.push(approval);
+                found.push(approval);
             } else {
                 after = Some(approval.id);
             }
         }
         if last_page {
-            return Ok((mine, None));
+            return Ok((found, None));
         }
     }
-    Ok((mine, after))
-}
-
-async fn fetch(
-    admin: &Admin,
-    query: &ListQuery,
-    states: Vec<String>,
-    after: Option<ApprovalId>,
-    limit: usize,
-) -> Result<Vec<Approval>, Refused> {
-    let (principal, upstream) = (query.principal.clone(), query.upstream.clone());
-    Ok(admin.state.approvals.list(Query { states, principal, upstream, after, limit }).await?)
+    Ok((found, after))
 }
 
 /// The same query for the page after `next` (RFC 8288).

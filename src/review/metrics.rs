@@ -1,5 +1,9 @@
 //! How many watch, and how many are turned away.
 
+use std::time::Duration;
+
+use prometheus::Histogram;
+use prometheus::HistogramOpts;
 use prometheus::IntCounter;
 use prometheus::IntCounterVec;
 use prometheus::IntGauge;
@@ -8,7 +12,7 @@ use prometheus::Registry;
 
 use crate::identity::oidc::SignInError;
 
-use super::sign_in::session::Carrier;
+use super::session::Carrier;
 
 /// The figures of this room.
 #[derive(Clone, Debug)]
@@ -16,9 +20,15 @@ pub struct Metrics {
     pub(super) streams: IntGauge,
     pub(super) streams_refused: IntCounter,
     sign_ins: IntCounterVec,
+    dwell: Histogram,
 }
 
 impl Metrics {
+    /// Counts how long somebody has looked before they decided.
+    pub(super) fn dwelt(&self, looked: Option<Duration>) {
+        looked.iter().for_each(|looked| self.dwell.observe(looked.as_secs_f64()));
+    }
+
     /// Registers them.
     ///
     /// # Errors
@@ -40,7 +50,14 @@ impl Metrics {
         for result in [COOKIE, BEARER].into_iter().chain(SignInError::REASONS) {
             sign_ins.with_label_values(&[result]);
         }
-        Ok(Self { streams, streams_refused, sign_ins })
+        let dwell = HistogramOpts::new(
+            "holdpoint_review_dwell_seconds",
+            "From the first look at an approval in the web inbox to the review of it.",
+        )
+        .buckets(vec![1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0]);
+        let dwell = Histogram::with_opts(dwell)?;
+        registry.register(Box::new(dwell.clone()))?;
+        Ok(Self { streams, streams_refused, sign_ins, dwell })
     }
 
     pub(super) fn signed_in(&self, carrier: Carrier) {

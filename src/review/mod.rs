@@ -1,20 +1,23 @@
-//! Where reviewers answer: the admin API.
+//! Where reviewers answer: the admin API and the web inbox.
 //!
 //! Owns HTTP on the admin listener, from authentication of a person to the problem document that
 //! says what went wrong. Does not own any rule about who may decide what (`approval`), nor sockets
 //! and TLS (`server`). Reading never changes anything; whatever changes something needs a
 //! credential that is bound to a person, and an agent's credential is refused whatever it holds.
-//! Start at [`router`]; [`api`] is the contract with other programs, the CLI among them.
+//! Start at [`router`]; [`api`] is the contract with other programs, the CLI among them; `web` has
+//! the pages.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use axum::http::HeaderMap;
 use axum::http::HeaderName;
 use axum::http::HeaderValue;
 use axum::http::Method;
 use axum::http::header;
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use axum::routing::get;
@@ -25,41 +28,53 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::approval::Approvals;
 use crate::audit::Log;
+use crate::identity::AgentKeyInfo;
 use crate::identity::AuthMetrics;
 use crate::identity::ReviewerTokens;
 use crate::model::Clock;
+use crate::policy::RuleInfo;
 
 pub mod api;
+pub mod pretty;
 
 mod auth;
 mod body;
 mod decide;
 mod download;
 mod events;
+mod idempotency;
 mod list;
 mod metrics;
 mod openapi;
+mod proof;
 mod query;
 mod refused;
+mod session;
 mod show;
 mod sign_in;
 mod streams;
 mod system;
 mod view;
+mod web;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use metrics::Metrics;
 pub use openapi::document as openapi;
+pub use session::SessionSettings;
 pub use sign_in::CALLBACK;
 pub use sign_in::SignIn;
-pub use sign_in::session::SessionSettings;
+pub use web::Peer;
 
+use idempotency::Answers;
 use refused::Code;
 use refused::Refused;
+use session::Sessions;
 use sign_in::Desk;
 use streams::Streams;
+use web::Attempts;
+use web::Pasts;
 
 /// What the admin API is made of.
 #[derive(Clone)]
@@ -82,6 +97,8 @@ pub struct AdminState {
     pub log: Log,
     /// Whether this process can do its work; if not, why, in words for an operator.
     pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// What the pages show of the configuration in force.
+    pub facts: Arc<dyn Fn() -> Facts + Send + Sync>,
     /// Ends the event streams once this process is about to stop.
     pub drain: CancellationToken,
     /// Limits.
@@ -92,6 +109,15 @@ impl std::fmt::Debug for AdminState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("AdminState")
     }
+}
+
+/// What the pages show of the configuration in force.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The rules of the policies.
+    pub rules: Vec<RuleInfo>,
+    /// The agents' keys.
+    pub agents: Vec<AgentKeyInfo>,
 }
 
 /// The limits of the admin API.
@@ -109,7 +135,7 @@ pub struct Settings {
     pub heartbeat_every: Duration,
     /// How often the token behind an event stream is checked again.
     pub reauthorize_every: Duration,
-    /// How long sessions last.
+    /// How long reviewers stay signed in.
     pub sessions: SessionSettings,
 }
 
@@ -135,22 +161,38 @@ struct Shared {
     streams: Arc<Streams>,
     openapi: String,
     desk: Desk,
+    sessions: Sessions,
+    attempts: Attempts,
+    past: Pasts,
+    answers: Arc<Answers>,
 }
 
 /// The whole admin listener, without its sockets.
 pub fn router(state: AdminState) -> Router {
     let streams =
         Streams::new(state.settings.streams_per_person_max, state.settings.streams_max, state.metrics.clone());
-    let desk = Desk::new(&state.sign_in, &state.settings.sessions);
-    let shared = Arc::new(Shared { state, streams: Arc::new(streams), openapi: openapi::json(), desk });
+    let shared = Arc::new(Shared {
+        streams: Arc::new(streams),
+        openapi: openapi::json(),
+        sessions: Sessions::new(state.settings.sessions.clone(), &state.sign_in.kept),
+        desk: Desk::default(),
+        attempts: Attempts::default(),
+        past: Pasts::default(),
+        answers: Arc::default(),
+        state,
+    });
+    let changing = Router::new()
+        .route("/v1/approvals/{id}/decisions", post(decide::decide))
+        .route("/v1/approvals/{id}/cancel", post(decide::cancel))
+        .route("/v1/approvals/{id}/messages", post(decide::answer))
+        .route_layer(from_fn_with_state(Arc::clone(&shared), idempotency::once));
     let router = Router::new()
         .route("/v1/approvals", get(list::list))
         .route("/v1/approvals/{id}", get(show::show))
         .route("/v1/approvals/{id}/body", get(download::download))
-        .route("/v1/approvals/{id}/decisions", post(decide::decide))
-        .route("/v1/approvals/{id}/cancel", post(decide::cancel))
-        .route("/v1/approvals/{id}/messages", post(decide::answer))
+        .merge(changing)
         .route("/v1/approvals/{id}/events", get(events::of_one))
+        .route("/v1/approvals/{id}/proof", get(proof::proof))
         .route("/v1/events", get(events::all))
         .route("/v1/me", get(system::me))
         .route("/v1/sign-in/device", post(sign_in::device::begin))
@@ -164,7 +206,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/metrics", get(system::metrics))
         .route("/livez", get(system::livez))
         .route("/readyz", get(system::readyz))
-        .route("/", get(system::root))
+        .merge(web::routes())
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(unknown_route)
         .with_state(shared);
@@ -172,8 +214,14 @@ pub fn router(state: AdminState) -> Router {
     router.layer(CatchPanicLayer::custom(panicked)).layer(tower::util::MapResponseLayer::new(secure))
 }
 
-async fn unknown_route(uri: axum::http::Uri) -> Refused {
-    Refused::new(Code::NotFound, format!("there is nothing at `{}`; `/v1/openapi.json` lists what is", uri.path()))
+async fn unknown_route(uri: axum::http::Uri, fields: HeaderMap) -> Response {
+    let path = query::short(uri.path());
+    let wants_page = fields.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"));
+    if wants_page && !path.starts_with("/v1/") {
+        return web::problem(None, &Refused::new(Code::NotFound, format!("there is nothing at `{path}`")));
+    }
+    Refused::new(Code::NotFound, format!("there is nothing at `{path}`; `/v1/openapi.json` lists what is"))
+        .into_response()
 }
 
 async fn method_not_allowed(method: Method, uri: axum::http::Uri) -> Refused {
@@ -188,7 +236,8 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     Refused::new(Code::Internal, "this request has met a mistake in the program; its log says more").into_response()
 }
 
-/// Nothing that is served here is a page, may be kept, or may be embedded.
+/// Nothing that is served here may be kept or embedded, and but for the pages, which say more about
+/// themselves, nothing may load or run anything.
 fn secure(mut response: Response) -> Response {
     const FIELDS: [(HeaderName, &str); 5] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -197,7 +246,11 @@ fn secure(mut response: Response) -> Response {
         (header::REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
+    let own = response.extensions_mut().remove::<web::OwnFields>().is_some();
     for (name, value) in FIELDS {
+        if own && response.headers().contains_key(&name) {
+            continue;
+        }
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response

@@ -32,6 +32,7 @@ use super::api;
         super::sign_in::device::session,
         super::sign_in::device::leave,
         super::system::openapi,
+        super::proof::proof,
         super::system::checkpoint,
         super::system::metrics,
         super::system::livez,

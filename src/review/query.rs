@@ -7,6 +7,7 @@ use axum::http::Uri;
 use axum::http::request::Parts;
 
 use crate::approval::State;
+use crate::approval::store::Query as StoreQuery;
 use crate::model::ApprovalId;
 
 use super::Admin;
@@ -67,6 +68,12 @@ pub(super) struct ListQuery {
 }
 
 impl ListQuery {
+    /// What the store is asked.
+    pub(super) fn stored(&self) -> StoreQuery {
+        let (principal, upstream) = (self.principal.clone(), self.upstream.clone());
+        StoreQuery { states: self.states.clone(), principal, upstream, after: self.after, limit: self.limit }
+    }
+
     fn parse(uri: &Uri) -> Result<Self, Refused> {
         let mut query = Self { limit: LIMIT_DEFAULT, ..Self::default() };
         let mut seen = Vec::new();

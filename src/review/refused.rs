@@ -31,11 +31,11 @@ macro_rules! codes {
                 match self { $(Self::$name => $text,)* }
             }
 
-            fn status(self) -> StatusCode {
+            pub(super) fn status(self) -> StatusCode {
                 match self { $(Self::$name => StatusCode::$status,)* }
             }
 
-            fn title(self) -> &'static str {
+            pub(super) fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)* }
             }
         }
@@ -50,11 +50,18 @@ codes! {
     NeedsStepUp => "needs-step-up", FORBIDDEN, "This decision needs a stronger proof of who decides";
     SignInFailed => "sign-in-failed", FORBIDDEN, "Nobody has signed in";
     NotRequester => "not-requester", FORBIDDEN, "Only those behind the call may do this";
+    CrossSite => "cross-site", FORBIDDEN, "This did not come from a page of this site";
+    StaleForm => "stale-form", FORBIDDEN, "The page was made for another session";
+    NotConfirmed => "not-confirmed", UNPROCESSABLE_ENTITY, "The digest was not confirmed";
+    BodyUnread => "body-unread", CONFLICT, "The body was not read to its end";
     NotFound => "not-found", NOT_FOUND, "There is no such thing";
     MethodNotAllowed => "method-not-allowed", METHOD_NOT_ALLOWED, "The method is not allowed here";
     BodyTimeout => "body-timeout", REQUEST_TIMEOUT, "The body did not arrive in time";
     AlreadyDecided => "already-decided", CONFLICT, "The approval is settled already";
     DigestMismatch => "digest-mismatch", CONFLICT, "The digest is that of another call";
+    InFlight => "idempotency-in-flight", CONFLICT, "The first such request is still under way";
+    KeyReused => "idempotency-key-reused", UNPROCESSABLE_ENTITY, "The key belongs to another request";
+    Stale => "stale", PRECONDITION_FAILED, "The approval is not as you know it";
     NoOpenQuestion => "no-open-question", CONFLICT, "There is no question to answer";
     ThreadFull => "thread-full", CONFLICT, "Enough was asked";
     Expired => "expired", GONE, "The time to decide is over";
@@ -99,7 +106,12 @@ impl Refused {
         Self { approval: Some(id), ..Self::from(error) }
     }
 
-    /// The word for machines.
+    /// What happened, and what to do.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The sort of problem.
     pub(super) fn code(&self) -> Code {
         self.code
     }

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::extract::State as Extract;
 use axum::http::HeaderMap;
+use axum::http::HeaderName;
 use axum::http::HeaderValue;
 use axum::http::StatusCode;
 use axum::http::header;
@@ -10,6 +11,7 @@ use axum::response::IntoResponse;
 use axum::response::Response;
 
 use crate::approval::Approval;
+use crate::model::ApprovalId;
 use crate::model::PersonId;
 use crate::model::Sha256;
 
@@ -18,6 +20,7 @@ use super::api::Detail;
 use super::api::Problem;
 use super::auth::Reviewer;
 use super::query::Id;
+use super::refused::Code;
 use super::refused::Refused;
 use super::view;
 use super::view::Viewer;
@@ -52,7 +55,9 @@ pub(super) async fn show(
     let response = answer(&admin, &approval, &reviewer.person).await?;
     let tag = response.headers().get(header::ETAG).cloned();
     match tag {
-        Some(tag) if matches(&headers, &tag) => Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response()),
+        Some(tag) if names(&headers, &header::IF_NONE_MATCH, &tag) => {
+            Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response())
+        }
         _ => Ok(response),
     }
 }
@@ -76,10 +81,33 @@ pub(super) async fn answer(admin: &Admin, approval: &Approval, person: &PersonId
     Ok(response)
 }
 
-/// Whether the client has this answer already (RFC 9110 §13.1.2).
-fn matches(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+/// Refuses what is to be done only to the approval as `If-Match` names it (RFC 9110 §13.1.1). Without
+/// the field everything goes on.
+///
+/// # Errors
+/// If it is another one by now.
+pub(super) async fn check_match(
+    admin: &Admin,
+    id: ApprovalId,
+    person: &PersonId,
+    headers: &HeaderMap,
+) -> Result<(), Refused> {
+    if !headers.contains_key(header::IF_MATCH) {
+        return Ok(());
+    }
+    let approval = admin.state.approvals.get(id).await?.ok_or_else(|| Refused::no_approval(id))?;
+    let current = answer(admin, &approval, person).await?;
+    if current.headers().get(header::ETAG).is_some_and(|tag| names(headers, &header::IF_MATCH, tag)) {
+        return Ok(());
+    }
+    let detail = "the approval has changed since you looked at it; look again, and send the new `ETag` or none";
+    Err(Refused::new(Code::Stale, detail))
+}
+
+/// Whether a field names this answer, as the client does that has it already (RFC 9110 §13.1.2).
+fn names(headers: &HeaderMap, field: &HeaderName, tag: &HeaderValue) -> bool {
     let Ok(tag) = tag.to_str() else { return false };
-    let given = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let given = headers.get_all(field).iter().filter_map(|value| value.to_str().ok());
     given
         .flat_map(|value| value.split(','))
         .map(str::trim)

@@ -29,7 +29,7 @@ use super::refused::Refused;
 pub(super) async fn me(Extract(admin): Extract<Admin>, reviewer: Reviewer) -> Json<Me> {
     let people = admin.state.approvals.people();
     let groups = people.groups_of(&reviewer.person).map(ToOwned::to_owned).collect();
-    Json(Me { person: reviewer.person.to_string(), groups, session_expires: reviewer.expires(&admin) })
+    Json(Me { person: reviewer.person.to_string(), groups, session_expires: reviewer.expires() })
 }
 
 /// This document.
@@ -114,20 +114,6 @@ pub(super) async fn readyz(Extract(admin): Extract<Admin>) -> Result<Response, R
     Ok(text("ok\n".to_owned()))
 }
 
-/// Where to go from here.
-pub(super) async fn root() -> Response {
-    text(ROOT.to_owned())
-}
-
 fn text(body: String) -> Response {
     ([(CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response()
 }
-
-const ROOT: &str = "\
-Holdpoint, for reviewers and operators. There are no pages here yet.
-
-  holdpoint approvals list      what waits for you
-  holdpoint approvals watch     the same, as it comes
-  /v1/openapi.json              the API behind these commands
-  /metrics  /livez  /readyz     for machines
-";

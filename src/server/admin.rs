@@ -1,5 +1,6 @@
 //! The admin listener: apart from the agents' one, always, and on the control plane.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::proxy;
 use crate::proxy::TlsTable;
+use crate::review::Peer;
 
 /// What the admin listener needs.
 pub(super) struct Admin {
@@ -47,8 +49,8 @@ impl Admin {
                 accepted = listener.accept() => accepted,
                 () = self.stop.cancelled() => return,
             };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            let (stream, address) = match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "a connection to the admin listener could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -57,7 +59,7 @@ impl Admin {
             };
             let serving = Arc::clone(self);
             self.tracker.spawn(async move {
-                if let Err(error) = serving.serve(stream).await {
+                if let Err(error) = serving.serve(stream, address).await {
                     tracing::debug!(%error, "a connection to the admin listener ended");
                 }
                 drop(place);
@@ -65,19 +67,29 @@ impl Admin {
         }
     }
 
-    async fn serve(&self, stream: tokio::net::TcpStream) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    async fn serve(
+        &self,
+        stream: tokio::net::TcpStream,
+        address: SocketAddr,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         stream.set_nodelay(true)?;
-        let Some(table) = &self.tls else { return self.speak(stream, false).await };
+        let Some(table) = &self.tls else { return self.speak(stream, address, false).await };
         let (stream, _) = table.load_full().accept(stream, self.handshake_timeout).await?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        self.speak(stream, http2).await
+        self.speak(stream, address, http2).await
     }
 
-    async fn speak<S>(&self, stream: S, http2: bool) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+    async fn speak<S>(
+        &self,
+        stream: S,
+        address: SocketAddr,
+        http2: bool,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let service = TowerToHyperService::new(self.router.clone());
+        let peer = Peer { address: address.ip(), tls: self.tls.is_some() };
+        let service = TowerToHyperService::new(self.router.clone().layer(axum::Extension(peer)));
         let io = TokioIo::new(stream);
         if http2 {
             let connection =

@@ -199,6 +199,11 @@ async fn run(
     let ready_log = log.clone();
     let is_draining = draining.clone();
     let review_metrics = review::Metrics::new(&registry)?;
+    let (facts_gate, facts_shared) = (Arc::clone(&gate), Arc::clone(&shared));
+    let facts = Arc::new(move || review::Facts {
+        rules: facts_gate.policy().rules(),
+        agents: facts_shared.snapshot.load().agents.list(),
+    });
     let state = review::AdminState {
         approvals: approvals.clone(),
         tokens: Arc::clone(&tokens),
@@ -214,6 +219,7 @@ async fn run(
             }
             ready_log.healthy()
         }),
+        facts,
         drain: stop.clone(),
         settings: review::Settings::default(),
     };

@@ -5,8 +5,8 @@ use crate::model::Timestamp;
 use crate::review::api::Detail;
 use crate::review::api::Item;
 use crate::review::api::StateName;
+use crate::review::pretty;
 
-use super::pretty;
 use super::table;
 use super::text;
 

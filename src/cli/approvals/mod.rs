@@ -20,7 +20,6 @@ mod feed;
 mod find;
 mod list;
 mod output;
-mod pretty;
 mod sse;
 mod table;
 mod terminal;

@@ -68,12 +68,6 @@ impl Terminal {
         Self { out, err, input, interactive, shown: interactive, token, sessions: None, clock }
     }
 
-    /// The same, where `login` keeps its sessions in this file.
-    #[cfg(test)]
-    pub(super) fn with_sessions(self, sessions: SessionFile) -> Self {
-        Self { sessions: Some(sessions), ..self }
-    }
-
     /// Whether somebody can be asked.
     pub(super) fn is_interactive(&self) -> bool {
         self.interactive

@@ -7,23 +7,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// `text` on one line: whatever cannot be seen, or would start a new line, is shown as `\u{…}`.
-pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_hidden) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 16);
-    for char in text.chars() {
-        match char {
-            '\n' => shown.push_str("\\n"),
-            '\r' => shown.push_str("\\r"),
-            '\t' => shown.push_str("\\t"),
-            char if is_hidden(char) => write!(shown, "\\u{{{:x}}}", u32::from(char)).expect("a string takes all"),
-            char => shown.push(char),
-        }
-    }
-    Cow::Owned(shown)
-}
+pub(super) use crate::model::visible::is_hidden;
+pub(crate) use crate::model::visible::one_line;
 
 /// The lines of `text`, each as [`one_line`] shows it.
 pub(crate) fn lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
@@ -57,17 +42,6 @@ fn escape(text: &str, write: impl Fn(&mut String, char)) -> Cow<'_, str> {
         if hidden(char) { write(&mut escaped, char) } else { escaped.push(char) }
     }
     Cow::Owned(escaped)
-}
-
-/// Whether a terminal would not show `char` as something of its own, or would obey it: controls,
-/// marks of direction, characters without width, separators of lines, fillers, tags.
-pub(super) fn is_hidden(char: char) -> bool {
-    char.is_control()
-        || matches!(char,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

@@ -21,14 +21,14 @@ use crate::review::body::Object;
 use crate::review::body::invalid;
 use crate::review::refused::Code;
 use crate::review::refused::Refused;
+use crate::review::session::Carrier;
+use crate::review::session::random;
 
 use super::DEVICES_MAX;
 use super::establish;
 use super::forget;
 use super::provider;
 use super::refused;
-use super::session::Carrier;
-use super::session::random;
 
 /// What came of an attempt.
 pub(super) type Outcome = Arc<Result<SignedIn, SignInError>>;
@@ -154,13 +154,13 @@ pub(in crate::review) async fn leave(
     body: Object,
 ) -> Result<Json<serde_json::Value>, Refused> {
     body.only(&[])?;
-    let key = reviewer.session.as_ref().map(|(key, _)| *key).ok_or_else(|| {
+    let key = reviewer.key().ok_or_else(|| {
         Refused::new(
             Code::BadRequest,
             "a reviewer's token is no session; take it out of the files of `reviewers.tokens` to end it",
         )
     })?;
-    admin.desk.sessions.end(key);
+    admin.sessions.end(key);
     forget(&admin, &[key]).await?;
     Ok(Json(serde_json::json!({})))
 }

@@ -43,7 +43,7 @@ pub(in crate::review) async fn logout(Extract(admin): Extract<Admin>, request: R
         }
         Err(error) => return bad(&error.to_string()),
     };
-    let ended = admin.desk.sessions.end_all(&over);
+    let ended = admin.sessions.end_all(&over);
     tracing::info!(sessions = ended.len(), "the identity provider has ended sessions");
     if forget(&admin, &ended).await.is_err() {
         // They are over in this process; the provider may say it again for the next one.

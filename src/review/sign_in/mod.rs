@@ -1,7 +1,7 @@
 //! Signing in with an account of the organisation's identity provider: in a browser, from a
 //! terminal, and out again.
 //!
-//! Owns the routes and the sessions; what the provider says and whether it is believed is
+//! Owns the routes; what the provider says and whether it is believed is
 //! `identity::oidc`'s. A session is begun in one place only, [`establish`].
 
 use std::sync::Arc;
@@ -23,17 +23,17 @@ use crate::model::Timestamp;
 use super::Shared;
 use super::refused::Code;
 use super::refused::Refused;
+use super::session::Account;
+use super::session::Carrier;
+use super::session::Holder;
+use super::session::SessionKey;
 
 pub(super) mod browser;
 pub(super) mod device;
 pub(super) mod logout;
-pub(super) mod session;
 
 use browser::Waiting;
 use device::Outcome;
-use session::Carrier;
-use session::SessionKey;
-use session::Sessions;
 
 /// Where the provider sends browsers back to, below `reviewers.oidc.public_url`.
 pub const CALLBACK: &str = "/signin/oidc/callback";
@@ -51,20 +51,14 @@ pub struct SignIn {
 
 /// What goes on.
 pub(super) struct Desk {
-    pub(super) sessions: Sessions,
     browsers: Attempts<Waiting>,
     devices: Attempts<watch::Receiver<Option<Outcome>>>,
     obeyed: Obeyed,
 }
 
-impl Desk {
-    pub(super) fn new(sign_in: &SignIn, settings: &session::SessionSettings) -> Self {
-        Self {
-            sessions: Sessions::new(settings.clone(), &sign_in.kept),
-            browsers: Attempts::new(BROWSERS_MAX),
-            devices: Attempts::new(DEVICES_MAX),
-            obeyed: Obeyed::default(),
-        }
+impl Default for Desk {
+    fn default() -> Self {
+        Self { browsers: Attempts::new(BROWSERS_MAX), devices: Attempts::new(DEVICES_MAX), obeyed: Obeyed::default() }
     }
 }
 
@@ -83,19 +77,53 @@ pub(super) async fn establish(admin: &Shared, who: &SignedIn, carrier: Carrier) 
     let text = serde_json::to_string(&account).expect("strings and numbers are always JSON");
     let name = account.key();
     state.approvals.keep(Kept { shelf: Shelf::Accounts, name, until: now.plus(ACCOUNT_KEPT_FOR), text }).await?;
-    let who = SignedIn { person: account.person.clone(), ..who.clone() };
-    let begun = admin.desk.sessions.begin(&who, carrier, now);
+    let holder = Holder::Account(Account { person: account.person.clone(), ..Account::from(who) });
+    let begun = admin.sessions.begin(holder, carrier, now);
     let begun = begun.ok_or_else(|| refused(admin, &SignInError::NoRandomness))?;
-    let expires = begun.kept.until;
-    let key = SessionKey::of(&begun.secret);
-    if let Err(error) = state.approvals.keep(begun.kept).await {
-        admin.desk.sessions.end(key);
+    begun.ended.iter().for_each(|ended| end(admin, *ended));
+    if let Some(kept) = begun.kept
+        && let Err(error) = state.approvals.keep(kept).await
+    {
+        admin.sessions.end(SessionKey::of(&begun.secret));
         return Err(error.into());
     }
-    forget(admin, &begun.ended).await?;
     tracing::info!(person = %account.person, ?carrier, "signed in with the identity provider");
     state.metrics.signed_in(carrier);
-    Ok(Established { secret: begun.secret, person: account.person.to_string(), expires })
+    Ok(Established { secret: begun.secret, person: account.person.to_string(), expires: begun.expires })
+}
+
+/// Whether what a session hangs on is still good.
+pub(super) fn is_good(admin: &Shared, holder: &Holder) -> bool {
+    let state = &admin.state;
+    match holder {
+        Holder::Token(token) => state.tokens.load().is_good(token, state.clock.now()),
+        Holder::Account(Account { issuer, subject, person, .. }) => {
+            state.sign_in.directory.is_still(issuer, subject, person)
+        }
+    }
+}
+
+/// Ends a session, here at once and in the store as soon as it can be written. Should that fail,
+/// it may be there again after a restart, until its time is over.
+pub(super) fn end(admin: &Shared, key: SessionKey) {
+    admin.sessions.end(key);
+    let approvals = admin.state.approvals.clone();
+    tokio::spawn(async move {
+        if let Err(error) = approvals.drop_kept(Shelf::Sessions, key.name()).await {
+            tracing::error!(%error, "a session that has ended is still in the store");
+        }
+    });
+}
+
+/// Has the store know when a session was used last.
+pub(super) fn write(admin: &Shared, kept: Option<Kept>) {
+    let Some(kept) = kept else { return };
+    let approvals = admin.state.approvals.clone();
+    tokio::spawn(async move {
+        if let Err(error) = approvals.keep(kept).await {
+            tracing::warn!(%error, "the store does not know that a session was used");
+        }
+    });
 }
 
 /// Takes ended sessions out of the store.

@@ -410,7 +410,6 @@ async fn machines_ask_without_a_token() {
     };
     assert_eq!(said("/livez").await, "200");
     assert_eq!(said("/readyz").await, "200");
-    assert_eq!(said("/").await, "200");
     assert_eq!(said("/v1/openapi.json").await, "200");
     assert!(fixture.get("-", "/metrics").await.text.contains("holdpoint_approvals_pending 0"));
     let checkpoint = fixture.get("-", "/log/checkpoint").await;
@@ -436,7 +435,7 @@ async fn a_person_learns_who_they_are() {
 #[tokio::test]
 async fn nothing_served_may_be_kept_or_taken_for_a_page() {
     let fixture = Fixture::new().await;
-    for path in ["/", "/livez", "/v1/me", "/v1/nothing", "/metrics", "/v1/approvals"] {
+    for path in ["/livez", "/v1/me", "/v1/nothing", "/metrics", "/v1/approvals"] {
         let headers = fixture.get("bo", path).await.headers;
         assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
         assert_eq!(headers["cache-control"], "no-store", "{path}");
@@ -563,4 +562,111 @@ async fn an_encoded_body_is_shown_and_given_out_decoded() {
     assert_eq!((&body["coding"], &body["bytes"], &body["readable_bytes"]), (&json!("gzip"), &json!(12), &json!(15)));
     assert_ne!(body["sha256"], body["readable_sha256"]);
     assert_eq!(fixture.get("bo", body["link"].as_str().unwrap()).await.text, decoded);
+}
+
+#[tokio::test]
+async fn a_request_with_a_key_is_carried_out_once() {
+    let fixture = Fixture::new().await;
+    let router = fixture.router();
+    let hold = fixture.hold("/a").await;
+    let place = format!("/v1/approvals/{}/decisions", hold.id());
+    let digest = fixture.digest(hold.id()).await;
+    let send = |who: &'static str, key: &'static str, body: Value| {
+        let request = Request::post(&place)
+            .header("authorization", format!("Bearer {}", fixture.token(who)))
+            .header("content-type", "application/json")
+            .header("idempotency-key", key)
+            .body(Body::from(body.to_string()));
+        let router = router.clone();
+        async move { super::fixture::answered(router.oneshot(request.unwrap()).await.unwrap()).await }
+    };
+    let ask = |text: &str| json!({ "verdict": "ask", "digest": digest, "reason": text });
+    let first = send("bo", "one", ask("why?")).await;
+    assert_eq!((first.said(), first.headers.get("idempotency-replayed")), ("200".to_owned(), None));
+    assert_eq!(fixture.decide("cy", hold.id(), "ask", Some("and when?")).await.said(), "200");
+    // Sent again, it is answered as before, and nothing is asked anew.
+    let again = send("bo", "\"one\"", ask("why?")).await;
+    assert_eq!((&again.text, again.headers["idempotency-replayed"].as_bytes()), (&first.text, &b"true"[..]));
+    assert_eq!(again.headers["etag"], first.headers["etag"]);
+    let messages = fixture.approvals.get(hold.id()).await.unwrap().unwrap().messages;
+    assert_eq!(messages.len(), 2);
+    assert_eq!(send("bo", "one", ask("what?")).await.said(), "422 idempotency-key-reused");
+    // A key is its person's own.
+    assert_eq!(send("cy", "one", ask("who?")).await.said(), "200");
+    // So is a refusal kept, but no failure of ours.
+    let wrong = json!({ "verdict": "approve", "digest": format!("sha256:{}", "0".repeat(64)) });
+    assert_eq!(send("bo", "two", wrong.clone()).await.said(), "409 digest-mismatch");
+    assert_eq!(send("bo", "two", wrong).await.headers["idempotency-replayed"], "true");
+    for key in ["", "two words", "\u{7f}"] {
+        let request = Request::post(&place).header("idempotency-key", key).body(Body::empty());
+        let answer = super::fixture::answered(router.clone().oneshot(request.unwrap_or_default()).await.unwrap()).await;
+        assert_ne!(answer.status, 200, "{key}");
+    }
+    let unknown = Request::post(&place).header("idempotency-key", "one").body(Body::empty()).unwrap();
+    let answer = super::fixture::answered(router.clone().oneshot(unknown).await.unwrap()).await;
+    assert_eq!(answer.said(), "401 unauthenticated");
+    // A day later it is another request.
+    fixture.later(86_400);
+    let late = send("bo", "one", ask("why?")).await;
+    assert_eq!((late.said(), late.headers.get("idempotency-replayed")), ("410 expired".to_owned(), None));
+}
+
+#[tokio::test]
+async fn two_requests_with_one_key_are_not_both_carried_out() {
+    let fixture = Fixture::new().await;
+    let router = fixture.router();
+    let hold = fixture.hold("/a").await;
+    let body = json!({ "verdict": "deny", "digest": fixture.digest(hold.id()).await }).to_string();
+    let send = || {
+        let request = Request::post(format!("/v1/approvals/{}/decisions", hold.id()))
+            .header("authorization", format!("Bearer {}", fixture.token("bo")))
+            .header("content-type", "application/json")
+            .header("idempotency-key", "one")
+            .body(Body::from(body.clone()));
+        let router = router.clone();
+        async move { super::fixture::answered(router.oneshot(request.unwrap()).await.unwrap()).await.said() }
+    };
+    let (first, second) = tokio::join!(send(), send());
+    assert_eq!((first.as_str(), second.as_str()), ("200", "409 idempotency-in-flight"));
+    assert_eq!(send().await, "200");
+}
+
+#[tokio::test]
+async fn a_decision_may_ask_that_nothing_has_changed() {
+    let fixture = Fixture::new().await;
+    let hold = fixture.hold("/a").await;
+    let shown = fixture.get("bo", &format!("/v1/approvals/{}", hold.id())).await;
+    let tag = shown.headers["etag"].clone();
+    fixture.decide("cy", hold.id(), "ask", Some("why?")).await;
+    let digest = fixture.digest(hold.id()).await;
+    let send = |tag: axum::http::HeaderValue| {
+        let request = Request::post(format!("/v1/approvals/{}/decisions", hold.id()))
+            .header("authorization", format!("Bearer {}", fixture.token("bo")))
+            .header("content-type", "application/json")
+            .header("if-match", tag)
+            .body(Body::from(json!({ "verdict": "deny", "digest": digest }).to_string()));
+        fixture.raw(request.unwrap())
+    };
+    assert_eq!(send(tag).await.said(), "412 stale");
+    let now = fixture.get("bo", &format!("/v1/approvals/{}", hold.id())).await.headers["etag"].clone();
+    assert_eq!(send(now).await.said(), "200");
+}
+
+#[tokio::test]
+async fn figures_tell_rules_apart_but_not_without_end() {
+    let fixture = Fixture::new().await;
+    for number in 0..210 {
+        let target = format!("/{number}");
+        let hold = fixture.hold_with(&target, |_, asks| asks.rules = vec![format!("rule-{number}")]).await;
+        fixture.decide("bo", hold.id(), if number % 2 == 0 { "deny" } else { "approve" }, None).await;
+        drop(hold);
+    }
+    let figures = fixture.get("-", "/metrics").await.text;
+    assert!(figures.contains("holdpoint_rule_outcomes_total{outcome=\"denied\",rule=\"rule-0\"} 1"), "{figures}");
+    let series = figures.lines().filter(|line| line.starts_with("holdpoint_rule_outcomes_total{")).count();
+    // 200 rules, and two outcomes of all others.
+    assert_eq!(series, 202, "{figures}");
+    assert!(figures.contains("holdpoint_rule_outcomes_total{outcome=\"approved\",rule=\"other\"} 5"), "{figures}");
+    assert!(figures.contains("holdpoint_decision_latency_seconds_bucket{le=\"3\"} 210"), "{figures}");
+    assert!(figures.contains("holdpoint_hold_disconnects_total"), "{figures}");
 }

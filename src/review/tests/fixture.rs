@@ -197,6 +197,7 @@ impl Fixture {
             clock,
             log,
             ready: Arc::new(move || reasons.lock().clone().map_or(Ok(()), Err)),
+            facts: Arc::new(super::super::Facts::default),
             drain: CancellationToken::new(),
             settings,
         };
@@ -282,7 +283,7 @@ impl Fixture {
     }
 }
 
-async fn answered(response: Response<Body>) -> Answered {
+pub(crate) async fn answered(response: Response<Body>) -> Answered {
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     Answered { status: parts.status.as_u16(), headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }

@@ -4,5 +4,6 @@ mod api;
 mod events;
 mod fixture;
 mod openapi;
+mod web;
 
 pub(crate) use fixture::Fixture;

@@ -5,7 +5,7 @@
 //! tokens is changed.
 
 /// `text` with one field or element a line; `None` if it is no JSON.
-pub(super) fn json(text: &str) -> Option<String> {
+pub fn json(text: &str) -> Option<String> {
     serde_json::from_str::<serde::de::IgnoredAny>(text).ok()?;
     let mut laid_out = String::with_capacity(text.len() * 2);
     let mut depth = 0_usize;
