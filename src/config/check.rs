@@ -354,7 +354,7 @@ fn files(findings: &mut Findings<'_>, config: &Config) {
 
 fn secrets(findings: &mut Findings<'_>, config: &Config) {
     let credentials = config.credentials.iter().flat_map(|(name, profile)| {
-        profile.secrets().into_iter().map(move |(key, reference)| (format!("credentials.{name}.{key}"), reference))
+        profile.secrets().map(move |(key, reference)| (format!("credentials.{name}.{key}"), reference))
     });
     let oidc = config.reviewers.oidc.iter().filter_map(|oidc| oidc.client_secret.as_ref());
     let oidc = oidc.map(|reference| ("reviewers.oidc.client_secret".to_owned(), reference));

@@ -38,7 +38,7 @@ pub struct Oidc {
     /// Where reviewers' browsers reach the admin listener, without a path. The provider must have
     /// this with `/signin/oidc/callback` as a redirect URI.
     pub public_url: UpstreamUrl,
-    /// What is asked for beside `openid`. Default `[profile, email]`; some providers give groups
+    /// What is asked for beside `openid`. Default `["profile","email"]`; some providers give groups
     /// only to who asks for the scope `groups`.
     #[serde(default = "scopes")]
     pub scopes: Vec<String>,

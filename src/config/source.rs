@@ -184,6 +184,8 @@ pub(super) fn is_secret(path: &str) -> bool {
     let section = path.split(['.', '[']).next().unwrap_or_default();
     (section == "credentials" && last != "kind" && last != "name")
         || SECRET_KEYS.contains(&last)
+        // Whatever somebody has put there in the place of a reference.
+        || path.split(['.', '[']).any(|segment| segment == "client_secret")
         || last.starts_with("api_keys[")
         || last.starts_with("tokens[")
 }

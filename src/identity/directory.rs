@@ -155,3 +155,90 @@ impl Inner {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Told = Arc<Mutex<Arc<People>>>;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_micros(seconds * 1_000_000)
+    }
+
+    fn configured(aliases: &[(&str, &str)]) -> Arc<People> {
+        let aliases = aliases.iter().map(|(alias, person)| ((*alias).to_owned(), person.parse().unwrap()));
+        let groups = BTreeMap::from([("named".to_owned(), BTreeSet::from(["ana@x".parse().unwrap()]))]);
+        Arc::new(People::new(groups, aliases.collect()).unwrap().with_open(["owners".to_owned()]))
+    }
+
+    fn directory(accounts: Vec<Account>) -> (Directory, Told) {
+        let told: Told = Arc::new(Mutex::new(configured(&[])));
+        let teller = Arc::clone(&told);
+        let trusted = Some(("https://idp".to_owned(), Duration::from_secs(100)));
+        let tell = Box::new(move |people| *teller.lock() = people);
+        (Directory::new(configured(&[]), trusted, accounts, tell), told)
+    }
+
+    fn who(subject: &str, person: &str, named: Named, groups: &[&str]) -> SignedIn {
+        SignedIn {
+            issuer: "https://idp".to_owned(),
+            subject: subject.to_owned(),
+            session: None,
+            person: person.parse().unwrap(),
+            named,
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        }
+    }
+
+    fn members(told: &Told, group: &str) -> Vec<String> {
+        told.lock().members(group).unwrap().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_provider_fills_open_groups_for_a_while() {
+        let (directory, told) = directory(Vec::new());
+        let account = directory.admit(&who("1", "Ana@x", Named::ByClaim, &["owners", "named"]), at(0)).unwrap();
+        directory.admit(&who("2", "bo@x", Named::ByClaim, &["owners", "named", "none"]), at(50)).unwrap();
+        assert_eq!(
+            (members(&told, "owners"), members(&told, "named")),
+            (vec!["ana@x".into(), "bo@x".into()], vec!["ana@x".to_owned()])
+        );
+        directory.sweep(at(100));
+        assert_eq!(members(&told, "owners"), ["bo@x"]);
+        // The last word counts.
+        directory.admit(&who("2", "bo@x", Named::ByClaim, &[]), at(101)).unwrap();
+        assert!(members(&told, "owners").is_empty());
+        // Another process knows the same.
+        let (next, told) = self::directory(vec![account]);
+        next.sweep(at(99));
+        assert_eq!(members(&told, "owners"), ["ana@x"]);
+        next.configure(configured(&[]), Some(("https://other".to_owned(), Duration::from_secs(100))), at(99));
+        assert!(members(&told, "owners").is_empty());
+    }
+
+    #[test]
+    fn an_account_is_one_person_and_a_person_one_account() {
+        let (directory, _told) = directory(Vec::new());
+        let admit = |subject, person, named| directory.admit(&who(subject, person, named, &[]), at(0)).is_ok();
+        assert!(admit("1", "ana@x", Named::ByClaim));
+        assert!(admit("1", "ANA@x", Named::ByClaim));
+        assert!(!admit("1", "ana2@x", Named::ByClaim));
+        assert!(!admit("2", "ana@x", Named::ByClaim));
+        assert!(admit("2", "bo@x", Named::ByClaim));
+        directory.configure(
+            configured(&[("ana2@x", "ana@x")]),
+            Some(("https://idp".to_owned(), Duration::ZERO)),
+            at(0),
+        );
+        assert!(admit("1", "ana2@x", Named::ByClaim));
+        assert!(directory.is_still("https://idp", "1", &"ana@x".parse().unwrap()));
+        assert!(!directory.is_still("https://idp", "1", &"bo@x".parse().unwrap()));
+        // The operator's word is stronger.
+        assert!(admit("3", "ana@x", Named::ByOperator));
+        assert!(admit("1", "cy@x", Named::ByOperator));
+        assert!(!directory.is_still("https://idp", "1", &"ana@x".parse().unwrap()));
+        directory.configure(configured(&[]), None, at(0));
+        assert!(!directory.is_still("https://idp", "1", &"cy@x".parse().unwrap()));
+    }
+}

@@ -128,3 +128,89 @@ fn is_true(value: Option<&Value>) -> bool {
 
 /// OpenID Connect Core 1.0 §2 has at most 255.
 const SUBJECT_BYTES_MAX: usize = 255;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn settings(person_claim: &str) -> Settings {
+        let one = |group: &str| BTreeSet::from([group.to_owned()]);
+        Settings {
+            issuer: "https://idp".to_owned(),
+            client_id: "holdpoint".to_owned(),
+            client_secret: None,
+            redirect_uri: "https://holdpoint/signin/oidc/callback".to_owned(),
+            scopes: Vec::new(),
+            person_claim: person_claim.to_owned(),
+            subjects: BTreeMap::from([("00u9".to_owned(), "zoe@example.com".parse().unwrap())]),
+            groups: Some(GroupsClaim {
+                claim: "groups".to_owned(),
+                entries_max: 4,
+                meaning: BTreeMap::from([("a".to_owned(), one("owners")), ("b".to_owned(), one("security"))]),
+            }),
+            ca: None,
+        }
+    }
+
+    fn read(person_claim: &str, claims: Value) -> String {
+        let Value::Object(claims) = claims else { panic!("no claims") };
+        match super::read(&claims, &settings(person_claim)) {
+            Ok(who) => format!("{} {}", who.person, who.groups.into_iter().collect::<Vec<_>>().join("+")),
+            Err(error) => error.reason().to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_person_is_who_the_claim_says_and_nobody_without_it() {
+        let cases = [
+            ("sub", json!({"sub": "00u1", "groups": []}), "oidc:00u1 "),
+            ("sub", json!({"sub": "00u9", "groups": []}), "zoe@example.com "),
+            ("email", json!({"sub": "00u9", "groups": []}), "zoe@example.com "),
+            ("email", json!({"sub": "1", "groups": [], "email": "a@b", "email_verified": true}), "a@b "),
+            ("email", json!({"sub": "1", "groups": [], "email": "a@b", "email_verified": "true"}), "a@b "),
+            ("email", json!({"sub": "1", "groups": [], "email": "a@b", "email_verified": false}), "person"),
+            ("email", json!({"sub": "1", "groups": [], "email": "a@b", "email_verified": 1}), "person"),
+            ("email", json!({"sub": "1", "groups": [], "email": "a@b"}), "person"),
+            ("oid", json!({"sub": "1", "groups": [], "oid": "1111-2222"}), "1111-2222 "),
+            ("oid", json!({"sub": "1", "groups": [], "oid": 5}), "person"),
+            ("oid", json!({"sub": "1", "groups": []}), "person"),
+            ("oid", json!({"sub": "1", "groups": [], "oid": "a b"}), "person"),
+            ("oid", json!({"sub": "1", "groups": [], "oid": ""}), "person"),
+            ("sub", json!({"groups": []}), "token"),
+            ("sub", json!({"sub": "", "groups": []}), "token"),
+            ("sub", json!({"sub": "a".repeat(256), "groups": []}), "token"),
+            ("sub", json!({"sub": "a".repeat(200), "groups": []}), "person"),
+        ];
+        for (claim, claims, expected) in cases {
+            assert_eq!(read(claim, claims.clone()), expected, "{claim} {claims}");
+        }
+    }
+
+    #[test]
+    fn groups_are_known_for_sure_or_not_at_all() {
+        let cases = [
+            (json!({"groups": ["a", "x"]}), "oidc:1 owners"),
+            (json!({"groups": ["b", "a", "a"]}), "oidc:1 owners+security"),
+            (json!({"groups": "b"}), "oidc:1 security"),
+            (json!({"groups": []}), "oidc:1 "),
+            (json!({"groups": ["a", "b", "c", "d"]}), "groups"),
+            (json!({"groups": ["a", 1]}), "groups"),
+            (json!({"groups": {"a": true}}), "groups"),
+            (json!({"groups": null}), "groups"),
+            (json!({}), "groups"),
+            (json!({"groups": ["a"], "hasgroups": true}), "groups"),
+            (json!({"hasgroups": "true"}), "groups"),
+            (json!({"groups": ["a"], "hasgroups": false}), "oidc:1 owners"),
+            (json!({"groups": ["a"], "_claim_names": {"groups": "src1"}}), "groups"),
+            (json!({"groups": ["a"], "_claim_names": {"other": "src1"}}), "oidc:1 owners"),
+        ];
+        for (mut claims, expected) in cases {
+            claims["sub"] = json!("1");
+            assert_eq!(read("sub", claims.clone()), expected, "{claims}");
+        }
+    }
+}

@@ -122,7 +122,7 @@ fn verify(token: &str, known: &Known, settings: &Settings, now: Timestamp) -> Re
     }
     key.verify_signature(&header.alg, message.as_bytes(), &signature).map_err(|_| doubt("its signature is wrong"))?;
     let claims = payload(token).ok_or_else(form)?;
-    check(&claims, settings, now).map_err(|why| doubt(why))?;
+    check(&claims, settings, now).map_err(doubt)?;
     Ok(claims)
 }
 

@@ -34,9 +34,11 @@ use crate::model::OnDisconnect;
 use super::*;
 
 mod attempts;
+mod kept;
 
 pub(in crate::approval) use attempts::an_attempt_finds_the_call_it_belongs_to_by_its_id;
 pub(in crate::approval) use attempts::what_has_ended_is_found_for_a_while;
+pub(in crate::approval) use kept::a_kept_text_is_there_until_its_time_is_over;
 
 /// Makes a test of every function of the contract. `$fresh` is an async function that gives an
 /// empty store and whatever must live as long.
@@ -592,26 +594,4 @@ pub(in crate::approval) async fn long_bodies_take_no_more_room_than_they_may(ben
     // A piece of what is not there has no place.
     assert!(store.put_body(body_piece(first, 1, "a", 15)).await.is_err());
     store.put_body(body_piece(first, 0, "a", 15)).await.unwrap();
-}
-
-pub(in crate::approval) async fn a_kept_text_is_there_until_its_time_is_over(bench: Bench) {
-    let store = Arc::clone(&bench.store);
-    let kept = |shelf, name: &str, until, text: &str| Kept {
-        shelf,
-        name: name.to_owned(),
-        until: at(until),
-        text: text.to_owned(),
-    };
-    let [first, second] = [kept(Shelf::Accounts, "a", 20, "1"), kept(Shelf::Accounts, "b", 30, "2")];
-    store.keep(second.clone(), at(10)).await.unwrap();
-    store.keep(first.clone(), at(10)).await.unwrap();
-    store.keep(kept(Shelf::Sessions, "a", 20, "3"), at(10)).await.unwrap();
-    assert_eq!(store.kept(Shelf::Accounts, at(19)).await.unwrap(), [first, second.clone()]);
-    assert_eq!(store.kept(Shelf::Accounts, at(20)).await.unwrap(), [second]);
-    let another = kept(Shelf::Accounts, "b", 40, "4");
-    store.keep(another.clone(), at(25)).await.unwrap();
-    assert_eq!(store.kept(Shelf::Accounts, at(0)).await.unwrap(), [another]);
-    store.drop_kept(Shelf::Accounts, "b".to_owned()).await.unwrap();
-    store.drop_kept(Shelf::Accounts, "b".to_owned()).await.unwrap();
-    assert_eq!(store.kept(Shelf::Accounts, at(0)).await.unwrap(), []);
 }
