@@ -1,9 +1,9 @@
 # `make test` is everything that must pass, and installs what it needs; `make check` is the half-minute loop.
 export CARGO_INCREMENTAL ?= 0
 
-.PHONY: test check tools docs rust policies clients browser crates bench demo
+.PHONY: test check tools docs rust policies clients browser crates bench demo sign-in
 
-test: tools check crates docs rust policies clients browser
+test: tools check crates docs rust policies clients sign-in browser
 
 check:
 	cargo fmt --check
@@ -41,6 +41,11 @@ clients:
 browser:
 	cargo build
 	node tests/browser/run.mjs target/debug/holdpoint
+
+# Reviewers sign in with an independent OpenID provider, and with one that misbehaves.
+sign-in:
+	cargo build
+	target/oidc/venv/bin/python tests/oidc/run.py target/debug/holdpoint
 
 bench:
 	benches/run

@@ -52,10 +52,12 @@ use super::shown;
 use super::shown::Shown;
 use super::store::Entry;
 use super::store::How;
+use super::store::Kept;
 use super::store::Notice;
 use super::store::Opening;
 use super::store::Query;
 use super::store::Related;
+use super::store::Shelf;
 use super::store::Store;
 use super::sweep;
 
@@ -492,10 +494,38 @@ impl Approvals {
         self.0.people.load_full()
     }
 
-    /// From now on other people, durations and limits apply.
-    pub fn reconfigure(&self, people: Arc<People>, settings: Settings) {
-        self.0.people.store(people);
+    /// From now on other durations and limits apply.
+    pub fn reconfigure(&self, settings: Settings) {
         self.0.settings.store(Arc::new(settings));
+    }
+
+    /// Who is who from now on.
+    pub fn set_people(&self, people: Arc<People>) {
+        self.0.people.store(people);
+    }
+
+    /// Keeps a short text beside the approvals.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    pub async fn keep(&self, kept: Kept) -> Result<(), ApprovalError> {
+        self.0.store.keep(kept, self.0.clock.now()).await
+    }
+
+    /// Takes such a text away.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    pub async fn drop_kept(&self, shelf: Shelf, name: String) -> Result<(), ApprovalError> {
+        self.0.store.drop_kept(shelf, name).await
+    }
+
+    /// All such texts of a shelf that are not over.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    pub async fn kept(&self, shelf: Shelf) -> Result<Vec<Kept>, ApprovalError> {
+        self.0.store.kept(shelf, self.0.clock.now()).await
     }
 
     /// How many callers wait on this replica.

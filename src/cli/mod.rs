@@ -9,6 +9,7 @@ mod keys;
 mod out;
 mod policy;
 mod serve;
+mod sign_in;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,8 @@ use clap::Parser;
 use clap::Subcommand;
 
 use crate::server::system_clock;
+
+use sign_in::SignInCommand;
 
 /// Holds AI agents' API calls until the right people approve exactly that call.
 #[derive(Debug, Parser)]
@@ -43,6 +46,12 @@ enum Command {
     Tokens(keys::TokensCommand),
     /// List, look at and decide on approvals
     Approvals(approvals::ApprovalsArgs),
+    /// Sign in as a reviewer with your organisation's account
+    Login(sign_in::SignInArgs),
+    /// End the session that `login` began
+    Logout(sign_in::SignInArgs),
+    /// Say who you are to the server
+    Whoami(sign_in::SignInArgs),
     /// Check and test policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -70,10 +79,17 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Approvals(args) => {
             runtime()?.block_on(approvals::run(args, &mut approvals::Terminal::of_process(system_clock())))
         }
+        Command::Login(args) => sign_in(SignInCommand::Login, args),
+        Command::Logout(args) => sign_in(SignInCommand::Logout, args),
+        Command::Whoami(args) => sign_in(SignInCommand::WhoAmI, args),
         Command::Policy(command) => policy::run(&command, &approvals::Terminal::of_process(system_clock())),
         Command::Audit(command) => audit::run(&command),
         Command::Completion(args) => completion::run(&args, &mut Cli::command()),
     }
+}
+
+fn sign_in(command: SignInCommand, args: sign_in::SignInArgs) -> anyhow::Result<ExitCode> {
+    runtime()?.block_on(sign_in::run(command, args, &mut approvals::Terminal::of_process(system_clock())))
 }
 
 /// For commands that only talk to a server.

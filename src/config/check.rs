@@ -16,6 +16,7 @@ use super::DefaultEffect;
 use super::Dialect;
 use super::Enforce;
 use super::Listener;
+use super::Oidc;
 use super::Tls;
 use super::address::needs_permission;
 use super::finding::Finding;
@@ -32,6 +33,9 @@ pub(super) fn errors(config: &Config) -> Vec<Finding> {
     upstreams(&mut findings, config);
     principals(&mut findings, config);
     let people = config.reviewers.people().map_err(|error| findings.error("reviewers.aliases", error.to_string())).ok();
+    for (key, problem) in config.reviewers.oidc.iter().flat_map(Oidc::problems) {
+        findings.error(format!("reviewers.oidc.{key}"), problem);
+    }
     default_reviewers(&mut findings, config, people.as_ref());
     policy(&mut findings, config);
     numbers(&mut findings, config);
@@ -186,10 +190,12 @@ fn default_reviewers(findings: &mut Findings<'_>, config: &Config, people: Optio
         if requirement.count == 0 {
             findings.error(path("count"), "`0` people approve nothing; at least `1` must");
         }
-        if !config.reviewers.groups.contains_key(group) {
-            let known = names(config.reviewers.groups.keys());
+        let groups = config.reviewers.group_names();
+        if !groups.iter().any(|known| known.as_str() == group) {
+            let known = names(groups.into_iter());
             findings.error(path("group"), format!("there is no group `{group}`; `reviewers.groups` has {known}"));
-        } else if let Some(members) = people.and_then(|people| people.members(group))
+        } else if let Some(people) = people.filter(|people| !people.is_open(group))
+            && let Some(members) = people.members(group)
             && members.len() < requirement.count as usize
         {
             let (count, members) = (requirement.count, members.len());
@@ -262,8 +268,8 @@ fn callers(findings: &mut Findings<'_>, config: &Config) {
             );
         }
     }
-    if config.reviewers.tokens.is_empty() {
-        findings.warning("reviewers", "nobody can decide over held calls, because there are no `tokens`; `holdpoint tokens create --reviewer NAME` makes one");
+    if config.reviewers.tokens.is_empty() && config.reviewers.oidc.is_none() {
+        findings.warning("reviewers", "nobody can decide over held calls, because there are no `tokens` and no `oidc`; `holdpoint tokens create --reviewer NAME` makes one");
     }
 }
 
@@ -274,7 +280,8 @@ fn reachable_quorums(findings: &mut Findings<'_>, config: &Config, people: &Peop
         let owned = |member: &&PersonId| people.among(member, owners.iter().map(PersonId::as_str));
         members.into_iter().flatten().filter(|member| !owned(member)).count()
     };
-    for group in config.reviewers.groups.keys() {
+    // Nobody knows before they sign in whom the identity provider names.
+    for group in config.reviewers.groups.keys().filter(|group| !people.is_open(group.as_str())) {
         if people.members(group.as_str()).is_none_or(BTreeSet::is_empty) {
             findings.warning(
                 format!("reviewers.groups.{group}"),
@@ -294,7 +301,8 @@ fn reachable_quorums(findings: &mut Findings<'_>, config: &Config, people: &Peop
             }
         }
     }
-    for (index, requirement) in config.policy.default_reviewers.iter().enumerate() {
+    let default = config.policy.default_reviewers.iter().enumerate();
+    for (index, requirement) in default.filter(|(_, requirement)| !people.is_open(&requirement.group)) {
         for principal in &config.principals {
             let (id, group, count) = (&principal.id, &requirement.group, requirement.count as usize);
             let left = eligible(&principal.owners, group);
@@ -364,6 +372,8 @@ fn files(findings: &mut Findings<'_>, config: &Config) {
     }
     let tokens = config.reviewers.tokens.iter().enumerate();
     needed.extend(tokens.map(|(index, file)| (format!("reviewers.tokens[{index}]"), file.path())));
+    let oidc = config.reviewers.oidc.iter().filter_map(|oidc| oidc.ca.as_ref());
+    needed.extend(oidc.map(|ca| ("reviewers.oidc.ca".to_owned(), ca.path())));
     for (path, file) in needed {
         if let Err(error) = file.metadata() {
             findings.error(path, format!("`{}` cannot be read: {error}", file.display()));
@@ -377,15 +387,17 @@ fn files(findings: &mut Findings<'_>, config: &Config) {
 }
 
 fn secrets(findings: &mut Findings<'_>, config: &Config) {
-    for (name, profile) in &config.credentials {
-        for (key, reference) in profile.secrets() {
-            let path = format!("credentials.{name}.{key}");
-            match reference {
-                // Whoever checks a configuration may not have the secrets of the machine it is for.
-                _ if !reference.exists() => findings.warning(path, format!("there is no `{reference}` here")),
-                SecretRef::File(file) if reference.world_readable() => findings.warning(path, readable(file)),
-                SecretRef::File(_) | SecretRef::Env(_) => {}
-            }
+    let credentials = config.credentials.iter().flat_map(|(name, profile)| {
+        profile.secrets().map(move |(key, reference)| (format!("credentials.{name}.{key}"), reference))
+    });
+    let oidc = config.reviewers.oidc.iter().filter_map(|oidc| oidc.client_secret.as_ref());
+    let oidc = oidc.map(|reference| ("reviewers.oidc.client_secret".to_owned(), reference));
+    for (path, reference) in credentials.chain(oidc) {
+        match reference {
+            // Whoever checks a configuration may not have the secrets of the machine it is for.
+            _ if !reference.exists() => findings.warning(path, format!("there is no `{reference}` here")),
+            SecretRef::File(file) if reference.world_readable() => findings.warning(path, readable(file)),
+            SecretRef::File(_) | SecretRef::Env(_) => {}
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::model::PersonId;
 
 use super::file::FileRef;
 use super::name::Name;
+use super::oidc::Oidc;
 
 /// An agent or another program that may call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -60,9 +61,12 @@ pub struct Reviewers {
     #[schemars(with = "BTreeMap<String, String>")]
     pub aliases: BTreeMap<String, PersonId>,
     /// Files with the records of reviewers' tokens, as `holdpoint tokens create` writes them:
-    /// hashes, not the tokens. Default none: nobody can decide.
+    /// hashes, not the tokens. Default none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<FileRef>,
+    /// Sign-in with the organisation's own accounts. Default none: reviewers need tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<Oidc>,
 }
 
 impl Reviewers {
@@ -73,12 +77,26 @@ impl Reviewers {
     /// [`PeopleError`] if an alias is a circle or names two people.
     pub fn people(&self) -> Result<People, PeopleError> {
         let groups = self.groups.iter().map(|(name, people)| (name.to_string(), people.clone()));
-        People::new(groups.collect(), self.aliases.clone())
+        let people = People::new(groups.collect(), self.aliases.clone())?;
+        Ok(people.with_open(self.open_groups().map(ToString::to_string)))
+    }
+
+    /// The names of all groups, whoever says who is in them.
+    pub fn group_names(&self) -> BTreeSet<&Name> {
+        self.groups.keys().chain(self.open_groups()).collect()
+    }
+
+    /// The groups whose people the identity provider names.
+    fn open_groups(&self) -> impl Iterator<Item = &Name> {
+        self.oidc.iter().flat_map(|oidc| oidc.groups.keys())
     }
 
     pub(super) fn resolve(&mut self, base: &Path) {
         for file in &mut self.tokens {
             file.resolve(base);
+        }
+        if let Some(oidc) = &mut self.oidc {
+            oidc.resolve(base);
         }
     }
 }

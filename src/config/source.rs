@@ -184,6 +184,8 @@ pub(super) fn is_secret(path: &str) -> bool {
     let section = path.split(['.', '[']).next().unwrap_or_default();
     (section == "credentials" && last != "kind" && last != "name")
         || SECRET_KEYS.contains(&last)
+        // Whatever somebody has put there in the place of a reference.
+        || path.split(['.', '[']).any(|segment| segment == "client_secret")
         || last.starts_with("api_keys[")
         || last.starts_with("tokens[")
 }
@@ -207,7 +209,7 @@ const SNIPPET_BYTES_MAX: usize = 160;
 const SNIPPET_BYTES_BEFORE: usize = 60;
 
 /// Keys under which a reference to a secret stands.
-const SECRET_KEYS: [&str; 6] = ["token", "username", "password", "value", "key", "secret"];
+const SECRET_KEYS: [&str; 7] = ["token", "username", "password", "value", "key", "secret", "client_secret"];
 
 /// A collection that is not closed yet.
 struct Open {

@@ -384,6 +384,51 @@ fn one_person_under_two_names_is_no_quorum() {
 }
 
 #[test]
+fn sign_in_says_who_and_where() {
+    let oidc = |more: &str| {
+        with(&format!(
+            "reviewers:\n  oidc: {{issuer: 'https://idp.example', client_id: holdpoint, public_url: 'https://hp.example', {more}}}"
+        ))
+    };
+    let config = parse(&oidc("groups_claim: groups, groups: {owners: [a, b]}")).unwrap();
+    let oidc_of = config.reviewers.oidc.as_ref().unwrap();
+    assert_eq!((oidc_of.person_claim.as_str(), oidc_of.groups_claim_max.get()), ("sub", 100));
+    assert!(config.reviewers.people().unwrap().is_open("owners"));
+    // Nobody knows yet who is in such a group, so it is not too small.
+    let held = oidc("groups_claim: groups, groups: {owners: [a]}")
+        .replace("path: policies/", "path: policies/, default: hold, default_reviewers: [{group: owners, count: 2}]");
+    parse(&held).unwrap();
+    compare([
+        (
+            oidc("groups: {owners: [a]}"),
+            "9:97 reviewers.oidc.groups: needs `groups_claim`, which says where the provider lists somebody's groups",
+        ),
+        (
+            oidc("groups_claim: groups"),
+            "9:111 reviewers.oidc.groups_claim: needs `groups`, which says what its values stand for here",
+        ),
+        (
+            oidc("person_claim: ''"),
+            "9:111 reviewers.oidc.person_claim: an empty text is no claim; `sub` is the usual one",
+        ),
+        (
+            oidc("scopes: ['a b']"),
+            "9:97 reviewers.oidc.scopes: a scope is one word of printable ASCII, such as `profile`",
+        ),
+    ]);
+    for (from, to, expected) in [
+        ("'https://hp.example'", "'http://hp.example'", "has to begin with `https://`"),
+        ("'https://hp.example'", "'https://hp.example/x'", "has a path"),
+        ("'https://idp.example'", "'http://idp.example'", "is not encrypted"),
+        ("client_id: holdpoint", "client_id: ''", "no client id"),
+        ("client_id: holdpoint, ", "", "this key is needed"),
+    ] {
+        let told = short(&oidc("").replace(from, to));
+        assert!(told.contains(expected), "{told}");
+    }
+}
+
+#[test]
 fn a_secret_that_stands_in_the_file_is_never_repeated() {
     let secret = "planted-s3cret";
     for text in [
@@ -403,6 +448,8 @@ fn a_secret_that_stands_in_the_file_is_never_repeated() {
         with(&format!("credentials:\n  a:\n    kind: basic\n    password: @{secret}")),
         with(&format!("principals: [{{id: a, api_keys: [{secret}]}}]")),
         with(&format!("reviewers: {{tokens: [{secret}]}}")),
+        with(&format!("reviewers: {{oidc: {{client_secret: {secret}}}}}")),
+        with(&format!("reviewers: {{oidc: {{client_secret: [{secret}]}}}}")),
         replaced("file:audit.key", secret),
         replaced("http://127.0.0.1:8081", &format!("https://user:{secret}@example.com")),
         replaced("http://127.0.0.1:8081", &format!("ftp://user:{secret}@example.com")),
@@ -565,7 +612,7 @@ fn what_is_allowed_and_hardly_meant_is_warned_of() {
         (
             ", tokens: [file:reviewers.keys]",
             "",
-            "warning 5:1 reviewers: nobody can decide over held calls, because there are no `tokens`; `holdpoint tokens create --reviewer NAME` makes one",
+            "warning 5:1 reviewers: nobody can decide over held calls, because there are no `tokens` and no `oidc`; `holdpoint tokens create --reviewer NAME` makes one",
         ),
         (
             "owners: [ana@example.com]",

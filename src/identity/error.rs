@@ -39,6 +39,9 @@ pub enum IdentityError {
         /// Its public id.
         id: String,
     },
+    /// A session that is over.
+    #[error("the session is over; sign in again, with `holdpoint login` from a terminal")]
+    NoSession,
     /// A key of one kind where the other belongs. The kind given is the one presented.
     #[error("{}", wrong_place(*.0))]
     WrongKind(KeyKind),
@@ -61,13 +64,24 @@ impl IdentityError {
             Self::Checksum(_) => "checksum",
             Self::Unknown(_) => "unknown",
             Self::Expired { .. } => "expired",
+            Self::NoSession => "no_session",
             Self::WrongKind(_) => "wrong_kind",
         }
     }
 
     /// Every word that [`Self::reason`] can say.
-    pub const REASONS: [&'static str; 9] =
-        ["missing", "repeated", "several", "scheme", "malformed", "checksum", "unknown", "expired", "wrong_kind"];
+    pub const REASONS: [&'static str; 10] = [
+        "missing",
+        "repeated",
+        "several",
+        "scheme",
+        "malformed",
+        "checksum",
+        "unknown",
+        "expired",
+        "no_session",
+        "wrong_kind",
+    ];
 
     /// What to say about a text that is no key, where one of `kind` belongs.
     pub(super) fn bad_form(form: BadForm, kind: KeyKind) -> Self {

@@ -7,8 +7,10 @@
 //! (`credentials`). Start at [`AgentKeys::authenticate`].
 
 pub mod key;
+pub mod oidc;
 
 mod agents;
+mod directory;
 mod error;
 mod metrics;
 mod people;
@@ -18,6 +20,9 @@ mod strip;
 pub use agents::AgentKeyInfo;
 pub use agents::AgentKeys;
 pub use agents::PrincipalSettings;
+pub use directory::Account;
+pub use directory::Directory;
+pub use directory::Tell;
 pub use error::IdentityError;
 pub use error::KeySetError;
 pub use key::KeyHolder;

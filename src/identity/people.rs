@@ -16,6 +16,7 @@ use crate::model::PersonId;
 pub struct People {
     groups: BTreeMap<String, BTreeSet<PersonId>>, // Invariant: canonical names only.
     aliases: BTreeMap<String, PersonId>,          // Invariant: folded name to canonical name.
+    open: BTreeSet<String>,                       // Invariant: each is a group of `groups`.
 }
 
 /// Why the people of the configuration cannot be told apart.
@@ -59,12 +60,40 @@ impl People {
             .keys()
             .map(|alias| Ok((alias.clone(), follow(&direct, alias)?)))
             .collect::<Result<BTreeMap<_, _>, PeopleError>>()?;
-        let mut people = Self { groups: BTreeMap::new(), aliases: resolved };
+        let mut people = Self { groups: BTreeMap::new(), aliases: resolved, open: BTreeSet::new() };
         people.groups = groups
             .into_iter()
             .map(|(group, members)| (group, members.iter().map(|member| people.canonical_person(member)).collect()))
             .collect();
         Ok(people)
+    }
+
+    /// The same people, where an identity provider names further members of `groups` once they
+    /// sign in. Groups that were not there are, and have nobody yet.
+    #[must_use]
+    pub fn with_open(mut self, groups: impl IntoIterator<Item = String>) -> Self {
+        for group in groups {
+            self.groups.entry(group.clone()).or_default();
+            self.open.insert(group);
+        }
+        self
+    }
+
+    /// The same people, where `person` is in `group` too. Only open groups get further members.
+    #[must_use]
+    pub fn with_member(mut self, person: &PersonId, group: &str) -> Self {
+        let person = self.canonical_person(person);
+        if self.open.contains(group)
+            && let Some(members) = self.groups.get_mut(group)
+        {
+            members.insert(person);
+        }
+        self
+    }
+
+    /// Whether `group` has people whom nobody here knows before they sign in.
+    pub fn is_open(&self, group: &str) -> bool {
+        self.open.contains(group)
     }
 
     /// The one name by which whoever goes by `name` is compared. A name that is nobody's alias,

@@ -501,6 +501,53 @@ pub struct Me {
     pub person: String,
     /// The reviewer groups they are in.
     pub groups: Vec<String>,
+    /// When their session ends, if they are signed in by one and not by a token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub session_expires: Option<Timestamp>,
+}
+
+/// What a person has to do so that a program is signed in (RFC 8628).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeviceStart {
+    /// What the program asks with meanwhile; a secret.
+    pub device: String,
+    /// What the person types in.
+    pub user_code: String,
+    /// Where.
+    pub verification_uri: String,
+    /// Where it is typed in already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification_uri_complete: Option<String>,
+    /// How many seconds there are for it.
+    pub expires_in: u64,
+    /// How many seconds to wait between two questions.
+    pub interval: u64,
+}
+
+/// Asks what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceBody {
+    /// The `device` of the beginning.
+    pub device: String,
+}
+
+/// What came of it so far.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeviceSession {
+    /// `pending` or `signed-in`.
+    pub state: String,
+    /// The session, for `Authorization: Bearer`; told once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// When it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires: Option<Timestamp>,
 }
 
 /// Something that has happened to an approval; the data of one server-sent event.

@@ -49,7 +49,9 @@ mod openapi;
 mod proof;
 mod query;
 mod refused;
+mod session;
 mod show;
+mod sign_in;
 mod streams;
 mod system;
 mod view;
@@ -60,16 +62,19 @@ pub(crate) mod tests;
 
 pub use metrics::Metrics;
 pub use openapi::document as openapi;
+pub use session::SessionSettings;
+pub use sign_in::CALLBACK;
+pub use sign_in::SignIn;
 pub use web::Peer;
-pub use web::SessionSettings;
 
 use idempotency::Answers;
 use refused::Code;
 use refused::Refused;
+use session::Sessions;
+use sign_in::Desk;
 use streams::Streams;
 use web::Attempts;
 use web::Pasts;
-use web::Sessions;
 
 /// What the admin API is made of.
 #[derive(Clone)]
@@ -78,6 +83,8 @@ pub struct AdminState {
     pub approvals: Approvals,
     /// The reviewers' tokens, as configured now.
     pub tokens: Arc<ArcSwap<ReviewerTokens>>,
+    /// Who signs in with an account of the identity provider.
+    pub sign_in: SignIn,
     /// Every figure of this process.
     pub registry: Registry,
     /// Counts callers who are turned away.
@@ -128,7 +135,7 @@ pub struct Settings {
     pub heartbeat_every: Duration,
     /// How often the token behind an event stream is checked again.
     pub reauthorize_every: Duration,
-    /// How long browsers stay signed in.
+    /// How long reviewers stay signed in.
     pub sessions: SessionSettings,
 }
 
@@ -153,6 +160,7 @@ struct Shared {
     state: AdminState,
     streams: Arc<Streams>,
     openapi: String,
+    desk: Desk,
     sessions: Sessions,
     attempts: Attempts,
     past: Pasts,
@@ -166,7 +174,8 @@ pub fn router(state: AdminState) -> Router {
     let shared = Arc::new(Shared {
         streams: Arc::new(streams),
         openapi: openapi::json(),
-        sessions: Sessions::new(state.settings.sessions.clone()),
+        sessions: Sessions::new(state.settings.sessions.clone(), &state.sign_in.kept),
+        desk: Desk::default(),
         attempts: Attempts::default(),
         past: Pasts::default(),
         answers: Arc::default(),
@@ -186,6 +195,12 @@ pub fn router(state: AdminState) -> Router {
         .route("/v1/approvals/{id}/proof", get(proof::proof))
         .route("/v1/events", get(events::all))
         .route("/v1/me", get(system::me))
+        .route("/v1/sign-in/device", post(sign_in::device::begin))
+        .route("/v1/sign-in/device/session", post(sign_in::device::session))
+        .route("/v1/sign-out", post(sign_in::device::leave))
+        .route("/signin/oidc", get(sign_in::browser::begin))
+        .route(CALLBACK, get(sign_in::browser::callback))
+        .route("/signin/oidc/backchannel-logout", post(sign_in::logout::logout))
         .route("/v1/openapi.json", get(system::openapi))
         .route("/log/checkpoint", get(system::checkpoint))
         .route("/metrics", get(system::metrics))

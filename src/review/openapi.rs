@@ -28,6 +28,9 @@ use super::api;
         super::events::all,
         super::events::of_one,
         super::system::me,
+        super::sign_in::device::begin,
+        super::sign_in::device::session,
+        super::sign_in::device::leave,
         super::system::openapi,
         super::proof::proof,
         super::system::checkpoint,
@@ -54,7 +57,7 @@ impl Modify for Token {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("hp_pat_…")
-            .description(Some("A reviewer's own token, made by `holdpoint tokens create`. Agents' keys are refused."))
+            .description(Some("A reviewer's own token, made by `holdpoint tokens create`, or that of a session, which `holdpoint login` gets. Agents' keys are refused."))
             .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(scheme));

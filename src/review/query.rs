@@ -34,8 +34,7 @@ impl FromRequestParts<Admin> for Id {
 /// # Errors
 /// If it cannot be decoded, or has another parameter than `accepted`.
 pub(super) fn pairs(uri: &Uri, accepted: &[&str]) -> Result<Vec<(String, String)>, Refused> {
-    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
-        .map_err(|rejection| bad(format!("the query cannot be read: {}", rejection.body_text())))?;
+    let pairs = any_pairs(uri)?;
     match pairs.iter().find(|(name, _)| !accepted.contains(&name.as_str())) {
         None => Ok(pairs),
         Some((name, _)) => {
@@ -44,6 +43,16 @@ pub(super) fn pairs(uri: &Uri, accepted: &[&str]) -> Result<Vec<(String, String)
             Err(bad(format!("`{shown}` is not a query parameter here; accepted are {accepted}")))
         }
     }
+}
+
+/// The pairs of a query that others may add to, decoded.
+///
+/// # Errors
+/// If it cannot be decoded.
+pub(super) fn any_pairs(uri: &Uri) -> Result<Vec<(String, String)>, Refused> {
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
+        .map_err(|rejection| bad(format!("the query cannot be read: {}", rejection.body_text())))?;
+    Ok(pairs)
 }
 
 /// Which approvals to list.

@@ -48,6 +48,7 @@ codes! {
     OwnRequest => "own-request", FORBIDDEN, "Nobody decides on their own call";
     NotReviewer => "not-reviewer", FORBIDDEN, "Others review this call";
     NeedsStepUp => "needs-step-up", FORBIDDEN, "This decision needs a stronger proof of who decides";
+    SignInFailed => "sign-in-failed", FORBIDDEN, "Nobody has signed in";
     NotRequester => "not-requester", FORBIDDEN, "Only those behind the call may do this";
     CrossSite => "cross-site", FORBIDDEN, "This did not come from a page of this site";
     StaleForm => "stale-form", FORBIDDEN, "The page was made for another session";
@@ -72,10 +73,12 @@ codes! {
     QuestionRequired => "question-required", UNPROCESSABLE_ENTITY, "A question needs words";
     TextTooLong => "text-too-long", UNPROCESSABLE_ENTITY, "The text is too long";
     TooManyStreams => "too-many-streams", TOO_MANY_REQUESTS, "Too many event streams";
+    TooManySignIns => "too-many-sign-ins", TOO_MANY_REQUESTS, "Too many sign-ins are under way";
     Forged => "forged", INTERNAL_SERVER_ERROR, "The record has been changed outside of this program";
     Internal => "internal-error", INTERNAL_SERVER_ERROR, "Something went wrong";
     StoreUnavailable => "store-unavailable", SERVICE_UNAVAILABLE, "Approvals cannot be kept right now";
     AuditUnavailable => "audit-unavailable", SERVICE_UNAVAILABLE, "The audit log cannot be written";
+    SignInUnavailable => "sign-in-unavailable", SERVICE_UNAVAILABLE, "Nobody can sign in right now";
     NotReady => "not-ready", SERVICE_UNAVAILABLE, "This process cannot do its work right now";
     Draining => "draining", SERVICE_UNAVAILABLE, "This process is about to stop";
 }

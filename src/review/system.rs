@@ -29,7 +29,7 @@ use super::refused::Refused;
 pub(super) async fn me(Extract(admin): Extract<Admin>, reviewer: Reviewer) -> Json<Me> {
     let people = admin.state.approvals.people();
     let groups = people.groups_of(&reviewer.person).map(ToOwned::to_owned).collect();
-    Json(Me { person: reviewer.person.to_string(), groups })
+    Json(Me { person: reviewer.person.to_string(), groups, session_expires: reviewer.expires() })
 }
 
 /// This document.

@@ -1,10 +1,12 @@
 //! From a configuration to what each room needs. Everything that a reload can change is made here,
 //! and nothing takes effect before all of it could be made.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::approval;
 use crate::classify::Dialect;
@@ -19,6 +21,7 @@ use crate::identity::People;
 use crate::identity::PrincipalSettings;
 use crate::identity::ReviewerTokens;
 use crate::identity::key;
+use crate::identity::oidc;
 use crate::model::Upstream as UpstreamFacts;
 use crate::policy;
 use crate::policy::Policy;
@@ -32,6 +35,7 @@ use crate::proxy::Timeouts;
 use crate::proxy::TlsTable;
 use crate::proxy::Upstream;
 use crate::proxy::UpstreamSettings;
+use crate::review;
 
 use super::bundles::Bundles;
 use super::error::ServerError;
@@ -50,6 +54,10 @@ pub struct Loaded {
     pub people: Arc<People>,
     /// Who may use the admin API.
     pub tokens: ReviewerTokens,
+    /// Who proves that reviewers are who they are; `None` if only tokens do.
+    pub oidc: Option<oidc::Settings>,
+    /// For how long its word about groups counts after a sign-in.
+    pub groups_valid_for: Duration,
     /// The certificates of each listener; `None` for a plain one.
     pub tls: Vec<Option<TlsTable>>,
     /// The certificates of the admin listener; `None` for a plain one.
@@ -78,7 +86,7 @@ pub(super) fn load_with(
     upstreams: &mut Upstreams,
     bundles: &Bundles,
 ) -> Result<Loaded, ServerError> {
-    let people = Arc::new(people(&config.reviewers)?);
+    let people = Arc::new(config.reviewers.people()?);
     let (policy, revision) = load_policy_with(config, bundles)?;
     let snapshot = Snapshot {
         routes: routes(config, cores, metrics, upstreams)?,
@@ -91,16 +99,13 @@ pub(super) fn load_with(
         revision,
         people,
         tokens: tokens(config)?,
+        oidc: config.reviewers.oidc.as_ref().map(oidc_settings).transpose()?,
+        groups_valid_for: config.reviewers.oidc.as_ref().map_or(Duration::ZERO, |oidc| oidc.groups_valid_for.get()),
         tls: config.listen.iter().map(|listener| tls(listener.tls.as_ref())).collect::<Result<_, _>>()?,
         admin_tls: tls(config.admin.tls.as_ref())?,
         approvals: approval_settings(config),
         gate: gate_settings(config),
     })
-}
-
-fn people(reviewers: &config::Reviewers) -> Result<People, ServerError> {
-    let groups = reviewers.groups.iter().map(|(name, members)| (name.to_string(), members.clone())).collect();
-    Ok(People::new(groups, reviewers.aliases.clone())?)
 }
 
 /// Reads and compiles the policies that `config` names.
@@ -148,7 +153,7 @@ pub fn policy_settings(config: &Config) -> policy::Settings {
             config::DefaultEffect::Hold => policy::DefaultEffect::Hold,
         },
         default_reviewers: config.policy.default_reviewers.clone(),
-        groups: config.reviewers.groups.keys().map(ToString::to_string).collect(),
+        groups: config.reviewers.group_names().into_iter().map(ToString::to_string).collect(),
         credentials: config.credentials.keys().map(ToString::to_string).collect(),
         evaluation_max: config.policy.evaluation_max.get(),
         ..policy::Settings::default()
@@ -172,6 +177,32 @@ fn agents(config: &Config) -> Result<AgentKeys, ServerError> {
 fn tokens(config: &Config) -> Result<ReviewerTokens, ServerError> {
     let records = config.reviewers.tokens.iter().map(|file| key::read_file(file.path()));
     Ok(ReviewerTokens::new(records.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())?)
+}
+
+fn oidc_settings(config: &config::Oidc) -> Result<oidc::Settings, ServerError> {
+    let meaning = config.groups.iter().flat_map(|(group, values)| values.iter().map(move |value| (value, group)));
+    let mut groups = config.groups_claim.as_ref().map(|claim| oidc::GroupsClaim {
+        claim: claim.clone(),
+        entries_max: config.groups_claim_max.get().try_into().unwrap_or(usize::MAX),
+        meaning: BTreeMap::new(),
+    });
+    for (value, group) in meaning {
+        if let Some(groups) = &mut groups {
+            groups.meaning.entry(value.clone()).or_default().insert(group.to_string());
+        }
+    }
+    let secret = config.client_secret.as_ref().map(SecretRef::read).transpose();
+    Ok(oidc::Settings {
+        issuer: config.issuer.as_str().to_owned(),
+        client_id: config.client_id.clone(),
+        client_secret: secret.map_err(ServerError::ClientSecret)?,
+        redirect_uri: format!("{}{}", config.public_url, review::CALLBACK),
+        scopes: config.scopes.clone(),
+        person_claim: config.person_claim.clone(),
+        subjects: config.subjects.clone(),
+        groups,
+        ca: config.ca.as_ref().map(|ca| ca.path().to_owned()),
+    })
 }
 
 fn credentials(config: &Config) -> Result<HashMap<String, Arc<Credential>>, ServerError> {
@@ -328,5 +359,9 @@ pub(super) fn watched(config: &Config) -> Vec<PathBuf> {
     files.extend(keys.map(|file| file.path().to_owned()));
     let secrets = config.credentials.values().flat_map(crate::credentials::Profile::secrets);
     files.extend(secrets.filter_map(|(_, secret)| file_of(secret)));
+    if let Some(oidc) = &config.reviewers.oidc {
+        files.extend(oidc.ca.as_ref().map(|ca| ca.path().to_owned()));
+        files.extend(oidc.client_secret.as_ref().and_then(file_of));
+    }
     files
 }

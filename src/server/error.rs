@@ -9,10 +9,12 @@ use crate::audit;
 use crate::classify::OpenApiError;
 use crate::config::ConfigError;
 use crate::credentials::CredentialError;
+use crate::credentials::SecretError;
 use crate::gate::SpoolError;
 use crate::identity::KeySetError;
 use crate::identity::PeopleError;
 use crate::identity::key::KeyError;
+use crate::identity::oidc::SetupError;
 use crate::policy::LoadErrors;
 use crate::policy::bundle::BundleError;
 use crate::proxy::BindError;
@@ -78,6 +80,12 @@ pub enum ServerError {
     /// A credential cannot be used.
     #[error("a credential cannot be used")]
     Credential(#[from] CredentialError),
+    /// The secret that proves us to the identity provider cannot be read.
+    #[error("`reviewers.oidc.client_secret` cannot be used")]
+    ClientSecret(#[source] SecretError),
+    /// Sign-in cannot be set up.
+    #[error("`reviewers.oidc` cannot be used")]
+    Oidc(#[from] SetupError),
     /// A file of keys or tokens cannot be used.
     #[error("the keys cannot be used")]
     Keys(#[from] KeyError),

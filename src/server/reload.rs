@@ -31,12 +31,14 @@ use crate::config;
 use crate::config::Config;
 use crate::gate::Gate;
 use crate::identity::ReviewerTokens;
+use crate::identity::oidc::Provider;
 use crate::model::Clock;
 use crate::model::EventId;
 use crate::model::IdSource;
 use crate::model::PolicyDigest;
 use crate::proxy::Shared;
 use crate::proxy::TlsTable;
+use crate::review::SignIn;
 
 use super::build;
 use super::build::Loaded;
@@ -60,6 +62,7 @@ pub(super) struct Reload {
     pub(super) gate: Arc<Gate>,
     pub(super) approvals: Approvals,
     pub(super) tokens: Arc<ArcSwap<ReviewerTokens>>,
+    pub(super) sign_in: SignIn,
     pub(super) tls: Vec<Option<Arc<ArcSwap<TlsTable>>>>,
     pub(super) admin_tls: Option<Arc<ArcSwap<TlsTable>>>,
     pub(super) metrics: Metrics,
@@ -229,7 +232,12 @@ impl Reload {
         }
         let policy = loaded.policy.digest();
         let policy_changed = policy != self.gate.policy().digest();
-        self.approvals.reconfigure(loaded.people, loaded.approvals);
+        let clock = &self.journal.clock;
+        let trusted = loaded.oidc.as_ref().map(|oidc| (oidc.issuer.clone(), loaded.groups_valid_for));
+        let provider = loaded.oidc.map(|oidc| Provider::new(oidc, clock.clone())).transpose()?;
+        self.approvals.reconfigure(loaded.approvals);
+        self.sign_in.directory.configure(loaded.people, trusted, clock.now());
+        self.sign_in.provider.store(provider.map(Arc::new));
         self.gate.reconfigure(loaded.policy, loaded.gate);
         self.shared.snapshot.store(Arc::new(loaded.snapshot));
         self.tokens.store(Arc::new(loaded.tokens));

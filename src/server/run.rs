@@ -7,6 +7,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -20,6 +21,7 @@ use crate::approval;
 use crate::approval::Approvals;
 use crate::approval::store::Embedded;
 use crate::approval::store::OpenError as StoreError;
+use crate::approval::store::Shelf;
 use crate::audit;
 use crate::audit::Log;
 use crate::audit::SigningKey;
@@ -30,12 +32,16 @@ use crate::gate;
 use crate::gate::Gate;
 use crate::gate::Spool;
 use crate::identity::AuthMetrics;
+use crate::identity::Directory;
+use crate::identity::oidc;
+use crate::identity::oidc::Provider;
 use crate::model::Clock;
 use crate::model::IdSource;
 use crate::proxy;
 use crate::proxy::Limits;
 use crate::proxy::Shared;
 use crate::review;
+use crate::review::SignIn;
 use crate::telemetry::Guard;
 use crate::telemetry::metrics;
 use crate::wire::WireMetrics;
@@ -192,6 +198,7 @@ async fn run(
     let tls: Vec<_> = loaded.tls.into_iter().map(|table| table.map(ArcSwap::from_pointee).map(Arc::new)).collect();
     let admin_tls = loaded.admin_tls.map(ArcSwap::from_pointee).map(Arc::new);
     let tokens = Arc::new(ArcSwap::from_pointee(loaded.tokens));
+    let sign_in = sign_in(&approvals, loaded.oidc, loaded.groups_valid_for, &clock).await?;
     let (draining, stop) = (CancellationToken::new(), CancellationToken::new());
     let tracker = TaskTracker::new();
     let ready_log = log.clone();
@@ -205,10 +212,11 @@ async fn run(
     let state = review::AdminState {
         approvals: approvals.clone(),
         tokens: Arc::clone(&tokens),
+        sign_in: sign_in.clone(),
         registry,
         auth_metrics: shared.auth_metrics.clone(),
         metrics: review_metrics,
-        clock,
+        clock: clock.clone(),
         log,
         ready: Arc::new(move || {
             if is_draining.is_cancelled() {
@@ -248,6 +256,7 @@ async fn run(
         gate,
         approvals: approvals.clone(),
         tokens,
+        sign_in: sign_in.clone(),
         tls,
         admin_tls,
         metrics: reload_metrics,
@@ -256,6 +265,7 @@ async fn run(
     let drain_timeout: Duration = config.limits.drain_timeout.get();
     let (reasons, reloading) = (reload::Reasons::new(&config)?, stop.clone());
     tracker.spawn(reload.run(reasons, reloading));
+    tracker.spawn(sweep_groups(sign_in.directory, clock, stop.clone()));
     let offer = offer(&embedded.path, copies, drain_timeout);
     tracing::info!(proxy = ?ready.proxy, admin = %ready.admin, cores, "ready");
     on_ready(&ready);
@@ -388,6 +398,43 @@ async fn drain(data_plane: DataPlane, approvals: &Approvals, within: Duration, a
     let _ = tokio::task::spawn_blocking(move || data_plane.stop()).await;
 }
 
+/// What the last process knew of accounts and sessions, and the provider that this one asks.
+async fn sign_in(
+    approvals: &Approvals,
+    oidc: Option<oidc::Settings>,
+    groups_valid_for: Duration,
+    clock: &Clock,
+) -> Result<SignIn, ServerError> {
+    let accounts = approvals.kept(Shelf::Accounts).await?;
+    let accounts = accounts.iter().filter_map(|kept| {
+        let unreadable =
+            |error: &serde_json::Error| tracing::error!(%error, "what was kept of an account cannot be read");
+        serde_json::from_str(&kept.text).inspect_err(unreadable).ok()
+    });
+    let told = approvals.clone();
+    let trusted = oidc.as_ref().map(|oidc| (oidc.issuer.clone(), groups_valid_for));
+    let tell = Box::new(move |people| told.set_people(people));
+    let directory = Directory::new(approvals.people(), trusted, accounts, tell);
+    directory.sweep(clock.now());
+    let provider = oidc.map(|oidc| Provider::new(oidc, clock.clone())).transpose()?;
+    Ok(SignIn {
+        provider: Arc::new(ArcSwapOption::new(provider.map(Arc::new))),
+        directory: Arc::new(directory),
+        kept: approvals.kept(Shelf::Sessions).await?,
+    })
+}
+
+/// What the identity provider said of groups counts for a while only.
+async fn sweep_groups(directory: Arc<Directory>, clock: Clock, stop: CancellationToken) {
+    let mut often = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            _ = often.tick() => directory.sweep(clock.now()),
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
 fn open_log(
     config: &Config,
     instance: &str,
@@ -459,6 +506,7 @@ impl StopSignals {
 /// Store, audit, admin API: none of it is on the path of a call that is not held.
 const CONTROL_THREADS: usize = 2;
 
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const ADMIN_STOPS_WITHIN: Duration = Duration::from_secs(2);
 

@@ -30,6 +30,24 @@ if ! cmp -s tests/clients/requirements.txt "$venv/requirements.txt"; then
     cp tests/clients/requirements.txt "$venv/requirements.txt"
 fi
 
+venv=target/oidc/venv
+if ! cmp -s tests/oidc/requirements.txt "$venv/requirements.txt"; then
+    echo "installing tests/oidc/requirements.txt into $venv"
+    mkdir -p target/oidc
+    python3 -m venv --clear "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement tests/oidc/requirements.txt
+    cp tests/oidc/requirements.txt "$venv/requirements.txt"
+fi
+
+modules=target/oidc/node
+if ! cmp -s tests/oidc/package.json "$modules/installed.json"; then
+    echo "installing the OpenID provider of tests/oidc/package.json into $modules"
+    mkdir -p "$modules"
+    cp tests/oidc/package.json "$modules/package.json"
+    (cd "$modules" && npm install --silent --no-audit --no-fund)
+    cp tests/oidc/package.json "$modules/installed.json"
+fi
+
 modules=target/clients/node
 if ! cmp -s tests/clients/package.json "$modules/installed.json"; then
     echo "installing the Node clients of tests/clients/package.json into $modules"

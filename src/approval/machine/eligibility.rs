@@ -95,9 +95,10 @@ impl Approval {
         let asked = || needs.iter().chain(&stand_ins);
         let members: BTreeSet<&PersonId> = asked().filter_map(|need| people.members(&need.group)).flatten().collect();
         let eligible = members.into_iter().filter(|person| !self.stands_behind(person, people));
-        let eligible: Vec<Candidate> = eligible
+        let eligible = eligible
             .map(|person| Candidate { person: person.clone(), groups: groups_of(person, asked(), people) })
-            .collect();
+            .chain(unknown(asked(), people));
+        let eligible: Vec<Candidate> = eligible.collect();
         if quorum::is_met(&quorum::fill(needs, &stand_ins, &eligible)) {
             return Ok(());
         }
@@ -162,6 +163,18 @@ pub(in crate::approval) fn closure(principal: &Principal, people: &People) -> BT
     let names = principal.closure();
     let canonical: Vec<String> = names.iter().map(|name| people.canonical(name).into_owned()).collect();
     names.into_iter().chain(canonical).collect()
+}
+
+/// For each place of an open group somebody who may sign in yet: nobody knows who is in it before.
+fn unknown<'a>(needs: impl Iterator<Item = &'a Requirement>, people: &'a People) -> impl Iterator<Item = Candidate> {
+    let open = needs.enumerate().filter(|(_, need)| people.is_open(&need.group));
+    open.flat_map(|(index, need)| {
+        (0..need.count).filter_map(move |place| {
+            // Only the place counts, not the name.
+            let person = format!("?{index}:{place}").parse().ok()?;
+            Some(Candidate { person, groups: vec![need.group.clone()] })
+        })
+    })
 }
 
 /// Whether a reason says anything.

@@ -145,6 +145,45 @@ pub struct Changed {
     pub seq: Option<u64>,
 }
 
+/// A short text that outlives the process, such as what is known of a reviewer's account.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// What it is about.
+    pub shelf: Shelf,
+    /// Its name there; another one of this name takes its place.
+    pub name: String,
+    /// The first moment at which it is not there any more.
+    pub until: Timestamp,
+    /// What it says.
+    pub text: String,
+}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // It may be somebody's session.
+        write!(f, "Kept({}, until {})", self.shelf.as_str(), self.until)
+    }
+}
+
+/// What a kept text is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shelf {
+    /// Which account of the identity provider is which person.
+    Accounts,
+    /// Who is signed in.
+    Sessions,
+}
+
+impl Shelf {
+    /// Its word in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accounts => "accounts",
+            Self::Sessions => "sessions",
+        }
+    }
+}
+
 /// Which approvals to list, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
@@ -302,4 +341,22 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`ApprovalError::Store`].
     fn events_after(&self, seq: u64, approval: Option<ApprovalId>) -> Answer<Vec<Notice>>;
+
+    /// Keeps a text in the place of the one that had its name. `now` says which others are over.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn keep(&self, kept: Kept, now: Timestamp) -> Answer<()>;
+
+    /// Takes a text away; nothing if there is none of this name.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn drop_kept(&self, shelf: Shelf, name: String) -> Answer<()>;
+
+    /// The texts of a shelf that are not over at `now`, by name.
+    ///
+    /// # Errors
+    /// [`ApprovalError::Store`].
+    fn kept(&self, shelf: Shelf, now: Timestamp) -> Answer<Vec<Kept>>;
 }

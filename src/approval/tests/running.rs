@@ -109,7 +109,7 @@ fn what_does_not_stand_any_more_cannot_be_claimed() {
         ("revoked", |_, process, id| drop(process.say(id, "olga@example.com", Verdict::Withdraw, None).unwrap())),
         ("revoked", |_, process, id| drop(process.wait(process.approvals.revoke(id, "policy".to_owned())).unwrap())),
         ("revoked", |_, process, _| {
-            process.approvals.reconfigure(Arc::new(people("owners: bo; security: ana", &[])), fixtures::settings());
+            process.approvals.set_people(Arc::new(people("owners: bo; security: ana", &[])));
         }),
         ("lapsed", |bench, process, _| {
             bench.set_clock(50);

@@ -46,21 +46,37 @@ use super::failure::Failure;
 
 /// A server, and who we are there.
 #[derive(Clone)]
-pub(super) struct Client {
+pub(in crate::cli) struct Client {
     server: String,
     host: String,
     port: u16,
     authority: HeaderValue,
-    authorization: HeaderValue,
+    authorization: Option<HeaderValue>,
     tls: Option<Arc<ClientConfig>>,
 }
 
 impl Client {
-    /// Checks the settings; nothing is sent yet.
+    /// As whoever the token of `args`, or else `token`, belongs to. Nothing is sent yet.
     ///
     /// # Errors
     /// If the server's name, the token or the certificates cannot be used.
     pub(super) fn new(args: &ConnectionArgs, token: Option<&SecretString>) -> Result<Self, Failure> {
+        Ok(Self { authorization: Some(authorization(args, token)?), ..Self::anonymous(args)? })
+    }
+
+    /// As whoever `token` belongs to, whatever `args` say.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(in crate::cli) fn with_token(args: &ConnectionArgs, token: &SecretString) -> Result<Self, Failure> {
+        Ok(Self { authorization: Some(bearer(token)?), ..Self::anonymous(args)? })
+    }
+
+    /// As nobody.
+    ///
+    /// # Errors
+    /// If the server's name or the certificates cannot be used.
+    pub(in crate::cli) fn anonymous(args: &ConnectionArgs) -> Result<Self, Failure> {
         let bad = |why: &str| Failure::usage(format!("--server is `{}`: {why}", args.server));
         let uri: Uri = args.server.parse().map_err(|_| bad("not a URL such as `https://127.0.0.1:9443`"))?;
         let host = uri.host().ok_or_else(|| bad("it names no host"))?;
@@ -77,16 +93,16 @@ impl Client {
         let port = uri.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         let authority = HeaderValue::try_from(authority).map_err(|_| bad("not a URL"))?;
-        Ok(Self { server: args.server.clone(), host, port, authority, authorization: authorization(args, token)?, tls })
+        Ok(Self { server: args.server.clone(), host, port, authority, authorization: None, tls })
     }
 
     /// Reads JSON.
-    pub(super) async fn get(&self, target: &str) -> Result<Value, Failure> {
+    pub(in crate::cli) async fn get(&self, target: &str) -> Result<Value, Failure> {
         self.ask(Method::GET, target, None).await
     }
 
     /// Sends and reads JSON.
-    pub(super) async fn post(&self, target: &str, body: &Value) -> Result<Value, Failure> {
+    pub(in crate::cli) async fn post(&self, target: &str, body: &Value) -> Result<Value, Failure> {
         self.ask(Method::POST, target, Some(body)).await
     }
 
@@ -131,7 +147,6 @@ impl Client {
             .method(method)
             .uri(target)
             .header(header::HOST, self.authority.clone())
-            .header(header::AUTHORIZATION, self.authorization.clone())
             .header(
                 header::ACCEPT,
                 "application/json, application/problem+json, text/event-stream, application/octet-stream",
@@ -139,6 +154,9 @@ impl Client {
             .header(header::USER_AGENT, concat!("holdpoint/", env!("CARGO_PKG_VERSION")));
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization.clone());
         }
         for (name, value) in fields {
             request = request.header(*name, *value);
@@ -254,9 +272,14 @@ fn authorization(args: &ConnectionArgs, token: Option<&SecretString>) -> Result<
     let token = from_file.as_ref().or(token).filter(|token| !token.expose_secret().is_empty());
     let token = token.ok_or_else(|| {
         Failure::usage(
-            "there is no token: set --token-file FILE or HOLDPOINT_TOKEN to one that `holdpoint tokens create` made",
+            "there is no token: sign in with `holdpoint login`, or set --token-file FILE or HOLDPOINT_TOKEN to one that \
+             `holdpoint tokens create` made",
         )
     })?;
+    bearer(token)
+}
+
+fn bearer(token: &SecretString) -> Result<HeaderValue, Failure> {
     let value = format!("Bearer {}", token.expose_secret());
     let mut value = HeaderValue::try_from(value)
         .map_err(|_| Failure::usage("the token holds characters that no token has; is it the right file?"))?;

@@ -30,21 +30,21 @@ pub(crate) enum Exit {
 
 /// Why a command did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
-    pub(super) exit: Exit,
-    pub(super) message: String,
+pub(in crate::cli) struct Failure {
+    pub(in crate::cli) exit: Exit,
+    pub(in crate::cli) message: String,
 }
 
 impl Failure {
-    pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
+    pub(in crate::cli) fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self { exit, message: message.into() }
     }
 
-    pub(super) fn usage(message: impl Into<String>) -> Self {
+    pub(in crate::cli) fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
     }
 
-    pub(super) fn error(message: impl Into<String>) -> Self {
+    pub(in crate::cli) fn error(message: impl Into<String>) -> Self {
         Self::new(Exit::Error, message)
     }
 }
@@ -54,7 +54,7 @@ impl From<Problem> for Failure {
         let exit = exit_of(&problem.code, problem.status);
         let advice = match problem.code.as_str() {
             "needs-step-up" => "; this command cannot do that yet",
-            "unauthenticated" => "; set --token-file or HOLDPOINT_TOKEN",
+            "unauthenticated" => "; set --token-file or HOLDPOINT_TOKEN, or sign in with `holdpoint login`",
             "reason-required" => "; give it with -m",
             _ => "",
         };

@@ -60,7 +60,7 @@ pub(super) async fn get(client: &Client, id: &str) -> Result<(Value, Detail), Fa
 }
 
 /// What an answer of the server says.
-pub(super) fn understand<T: serde::de::DeserializeOwned>(raw: &Value) -> Result<T, Failure> {
+pub(in crate::cli) fn understand<T: serde::de::DeserializeOwned>(raw: &Value) -> Result<T, Failure> {
     T::deserialize(raw).map_err(|error| {
         Failure::error(format!("the server's answer is not understood ({error}); is it another version?"))
     })

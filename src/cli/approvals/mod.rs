@@ -32,11 +32,11 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub(super) use client::Client;
 pub(super) use failure::Exit;
+pub(super) use failure::Failure;
+pub(super) use find::understand;
 pub(super) use terminal::Terminal;
-
-use client::Client;
-use failure::Failure;
 
 /// Review the calls that agents are waiting with.
 #[derive(Clone, Debug, Args)]
@@ -50,13 +50,14 @@ pub(super) struct ApprovalsArgs {
 }
 
 /// How to reach the admin API, and as whom. The token is read from `--token-file` or from the
-/// environment variable HOLDPOINT_TOKEN; it is never an argument, which other users could see.
+/// environment variable HOLDPOINT_TOKEN, and else is that of the session that `holdpoint login` has
+/// begun; it is never an argument, which other users could see.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ConnectionArgs {
     /// The admin API; plain http only to this machine itself.
     #[arg(long, global = true, env = "HOLDPOINT_SERVER", default_value = "https://127.0.0.1:9443", value_name = "URL")]
     pub server: String,
-    /// A file that holds your token; if not given, the token is taken from HOLDPOINT_TOKEN.
+    /// A file that holds your token; if not given, it is taken from HOLDPOINT_TOKEN or `login`.
     #[arg(long, global = true, env = "HOLDPOINT_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// The certificates (PEM) to trust, instead of those of the system.
@@ -175,7 +176,7 @@ pub(super) async fn run(args: ApprovalsArgs, terminal: &mut Terminal) -> anyhow:
 /// # Errors
 /// What the server or the way to it has against it.
 pub(super) async fn fetch(connection: &ConnectionArgs, terminal: &Terminal, id: &str) -> anyhow::Result<Detail> {
-    let client = Client::new(connection, terminal.token()).map_err(|failure| anyhow::anyhow!(failure.message))?;
+    let client = terminal.client(connection).map_err(|failure| anyhow::anyhow!(failure.message))?;
     let target = format!("/v1/approvals/{}", client::encode(id));
     let answer = client.get(&target).await.map_err(|failure| anyhow::anyhow!(failure.message))?;
     serde_json::from_value(answer).context("the approval cannot be read; is the server of the same version?")
@@ -185,16 +186,14 @@ async fn execute(args: ApprovalsArgs, terminal: &mut Terminal) -> anyhow::Result
     match dispatch(args, terminal).await {
         Ok(()) => Ok(Exit::Ok),
         Err(failure) => {
-            if !failure.message.is_empty() {
-                terminal.say(&format!("error: {}", text::one_line(&failure.message)))?;
-            }
+            terminal.complain(&failure)?;
             Ok(failure.exit)
         }
     }
 }
 
 async fn dispatch(args: ApprovalsArgs, terminal: &mut Terminal) -> Result<(), Failure> {
-    let client = Client::new(&args.connection, terminal.token())?;
+    let client = terminal.client(&args.connection)?;
     match args.command {
         ApprovalsCommand::List { state, mine, limit, output } => {
             list::list(&client, terminal, &state, mine, limit as usize, output).await

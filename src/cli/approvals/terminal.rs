@@ -7,8 +7,14 @@ use std::io::Write;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
+use crate::cli::sign_in::SessionFile;
 use crate::model::Clock;
 use crate::model::Timestamp;
+
+use super::Client;
+use super::ConnectionArgs;
+use super::Failure;
+use super::text;
 
 /// The streams of one command, the time, and the token from the environment.
 pub(crate) struct Terminal {
@@ -19,6 +25,7 @@ pub(crate) struct Terminal {
     /// Whether what is printed is looked at, and not read by a program.
     shown: bool,
     token: Option<SecretString>,
+    sessions: Option<SessionFile>,
     clock: Clock,
 }
 
@@ -42,6 +49,7 @@ impl Terminal {
             interactive: io::stdin().is_terminal() && io::stderr().is_terminal(),
             shown: io::stdout().is_terminal(),
             token: token.filter(|token| !token.is_empty()).map(SecretString::from),
+            sessions: SessionFile::of_user(),
             clock,
         }
     }
@@ -57,7 +65,7 @@ impl Terminal {
     ) -> Self {
         let interactive = input.is_some();
         let input = Input::Lines(input.unwrap_or_else(|| mpsc::channel(1).1));
-        Self { out, err, input, interactive, shown: interactive, token, clock }
+        Self { out, err, input, interactive, shown: interactive, token, sessions: None, clock }
     }
 
     /// Whether somebody can be asked.
@@ -75,16 +83,34 @@ impl Terminal {
         &mut *self.out
     }
 
-    pub(super) fn token(&self) -> Option<&SecretString> {
-        self.token.as_ref()
+    /// Where `login` keeps its sessions; `None` if there is no place for them.
+    pub(in crate::cli) fn sessions(&self) -> Option<&SessionFile> {
+        self.sessions.as_ref()
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    /// Talks to a server as whoever `--token-file`, HOLDPOINT_TOKEN or `login` says, in this order.
+    pub(in crate::cli) fn client(&self, args: &ConnectionArgs) -> Result<Client, Failure> {
+        if args.token_file.is_some() || self.token.is_some() {
+            return Client::new(args, self.token.as_ref());
+        }
+        let session = self.sessions.as_ref().map(|sessions| sessions.token(&args.server, self.now())).transpose()?;
+        Client::new(args, session.flatten().as_ref())
+    }
+
+    /// Says what went wrong.
+    pub(in crate::cli) fn complain(&mut self, failure: &Failure) -> io::Result<()> {
+        if failure.message.is_empty() {
+            return Ok(());
+        }
+        self.say(&format!("error: {}", text::one_line(&failure.message)))
+    }
+
+    pub(in crate::cli) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
     /// Prints data.
-    pub(super) fn print(&mut self, text: &str) -> io::Result<()> {
+    pub(in crate::cli) fn print(&mut self, text: &str) -> io::Result<()> {
         self.out.write_all(text.as_bytes())?;
         if !text.ends_with('\n') && !text.is_empty() {
             self.out.write_all(b"\n")?;
@@ -93,7 +119,7 @@ impl Terminal {
     }
 
     /// Says something beside the data.
-    pub(super) fn say(&mut self, text: &str) -> io::Result<()> {
+    pub(in crate::cli) fn say(&mut self, text: &str) -> io::Result<()> {
         self.err.write_all(text.as_bytes())?;
         self.err.write_all(b"\n")?;
         self.err.flush()

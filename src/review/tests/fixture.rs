@@ -42,14 +42,17 @@ use crate::approval::store::Change;
 use crate::approval::store::Changed;
 use crate::approval::store::Embedded;
 use crate::approval::store::Entry;
+use crate::approval::store::Kept;
 use crate::approval::store::Notice;
 use crate::approval::store::Opened;
 use crate::approval::store::Opening;
 use crate::approval::store::Query;
+use crate::approval::store::Shelf;
 use crate::approval::store::Store;
 use crate::audit;
 use crate::audit::SigningKey;
 use crate::identity::AuthMetrics;
+use crate::identity::Directory;
 use crate::identity::KeyHolder;
 use crate::identity::People;
 use crate::identity::ReviewerTokens;
@@ -82,6 +85,7 @@ use crate::model::Upstream;
 use super::super::AdminState;
 use super::super::Metrics;
 use super::super::Settings;
+use super::super::SignIn;
 
 /// Ana owns the agent. Bo and Cy review data, as Ana would if it were not her own agent. Dee
 /// reviews for security. Eve has a token and is in no group.
@@ -188,6 +192,7 @@ impl Fixture {
         let state = AdminState {
             approvals: approvals.clone(),
             tokens: Arc::new(ArcSwap::from_pointee(ReviewerTokens::new(records).unwrap())),
+            sign_in: SignIn { provider: Arc::default(), directory: Arc::new(directory(&approvals)), kept: Vec::new() },
             auth_metrics: AuthMetrics::new(&registry).unwrap(),
             metrics: Metrics::new(&registry).unwrap(),
             registry,
@@ -317,6 +322,11 @@ pub(crate) fn hostile_texts() -> Vec<String> {
 
 pub(crate) fn person(name: &str) -> PersonId {
     format!("{name}@example.com").parse().unwrap()
+}
+
+fn directory(approvals: &Approvals) -> Directory {
+    let told = approvals.clone();
+    Directory::new(approvals.people(), None, [], Box::new(move |people| told.set_people(people)))
 }
 
 fn people() -> People {
@@ -485,5 +495,17 @@ impl Store for Breakable {
 
     fn events_after(&self, seq: u64, approval: Option<ApprovalId>) -> Answer<Vec<Notice>> {
         self.or(|store| store.events_after(seq, approval))
+    }
+
+    fn keep(&self, kept: Kept, now: Timestamp) -> Answer<()> {
+        self.or(|store| store.keep(kept, now))
+    }
+
+    fn drop_kept(&self, shelf: Shelf, name: String) -> Answer<()> {
+        self.or(|store| store.drop_kept(shelf, name))
+    }
+
+    fn kept(&self, shelf: Shelf, now: Timestamp) -> Answer<Vec<Kept>> {
+        self.or(|store| store.kept(shelf, now))
     }
 }

@@ -22,9 +22,10 @@ use percent_encoding::utf8_percent_encode;
 use crate::model::PersonId;
 use crate::review::Admin;
 use crate::review::Shared;
-
-use super::session::By;
-use super::session::Known;
+use crate::review::session::By;
+use crate::review::session::Carrier;
+use crate::review::session::Known;
+use crate::review::sign_in;
 
 /// The other end of a connection to the admin listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl Visitor {
         let peer = Peer::of(parts);
         let by = if is_by_script(&parts.headers) { By::Script } else { By::Person };
         let session = session(admin, &parts.headers, peer, by)?;
-        let person = admin.state.approvals.people().canonical_person(session.token.person());
+        let person = admin.state.approvals.people().canonical_person(session.holder.person());
         Some(Self { person, session, peer })
     }
 }
@@ -78,11 +79,12 @@ impl FromRequestParts<Admin> for Visitor {
 /// The session of a request, if it has a good one.
 pub(in crate::review) fn session(admin: &Shared, headers: &HeaderMap, peer: Peer, by: By) -> Option<Known> {
     let now = admin.state.clock.now();
-    let known = admin.sessions.find(&cookie(headers, peer)?, by, now)?;
-    if admin.state.tokens.load().is_good(&known.token, now) {
+    let mut known = admin.sessions.find(&cookie(headers, peer)?, Carrier::Cookie, by, now)?;
+    if sign_in::is_good(admin, &known.holder) {
+        sign_in::write(admin, known.unwritten.take());
         return Some(known);
     }
-    admin.sessions.end(known.key);
+    sign_in::end(admin, known.key);
     None
 }
 
@@ -111,7 +113,7 @@ fn is_by_script(headers: &HeaderMap) -> bool {
 }
 
 /// The field that gives a browser its cookie, or takes it away if `value` is `None`.
-pub(super) fn set_cookie(value: Option<&str>, secure: bool, age_max: u64) -> String {
+pub(in crate::review) fn set_cookie(value: Option<&str>, secure: bool, age_max: u64) -> String {
     let (name, more) = if secure { (SECURE_COOKIE, "; Secure") } else { (PLAIN_COOKIE, "") };
     // Lax, since a link in a chat message has to lead to the page and not to the sign-in.
     let age = if value.is_some() { age_max } else { 0 };
@@ -146,7 +148,7 @@ fn sign_in_for(uri: &Uri) -> String {
 }
 
 /// `to`, if it is a place on this site and not another one in disguise.
-pub(super) fn place_here(to: &str) -> &str {
+pub(in crate::review) fn place_here(to: &str) -> &str {
     let is_here = to.starts_with('/')
         && !to.starts_with("//")
         && to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')

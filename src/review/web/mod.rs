@@ -29,21 +29,18 @@ mod past;
 mod plot;
 mod request;
 mod row;
-mod session;
 mod sign_in;
 mod timeline;
 
 pub(super) use attempts::Attempts;
+pub(super) use guard::place_here;
 pub(super) use guard::session;
+pub(super) use guard::set_cookie;
 pub(super) use page::OwnFields;
 pub(super) use page::problem;
 pub(super) use past::Pasts;
-pub(super) use session::By;
-pub(super) use session::SessionKey;
-pub(super) use session::Sessions;
 
 pub use guard::Peer;
-pub use session::SessionSettings;
 
 /// The pages.
 pub(super) fn routes() -> Router<Admin> {

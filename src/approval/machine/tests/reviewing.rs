@@ -322,6 +322,21 @@ fn a_call_that_nobody_can_approve_is_not_held() {
 }
 
 #[test]
+fn a_group_that_the_identity_provider_fills_may_have_enough_people_yet() {
+    for (needs, possible) in [
+        ("staff=2", true),
+        ("staff=2 owners=1", true),
+        ("staff=2 owners=3", false),
+        ("staff=0", false),
+        ("staff=4000000000", false),
+    ] {
+        let case = Case::new(needs);
+        let people = case.people.clone().with_open(["staff".to_owned()]);
+        assert_eq!(case.approval.can_ever_be_approved(&people).is_ok(), possible, "{needs}");
+    }
+}
+
+#[test]
 fn a_stricter_policy_asks_for_more_than_was_given() {
     let approved = Case::new("owners=1").approved();
     let mut cases = vec![(fixtures::obligations("owners=1"), true), (fixtures::obligations("owners=2"), false)];

@@ -34,9 +34,11 @@ use crate::model::OnDisconnect;
 use super::*;
 
 mod attempts;
+mod kept;
 
 pub(in crate::approval) use attempts::an_attempt_finds_the_call_it_belongs_to_by_its_id;
 pub(in crate::approval) use attempts::what_has_ended_is_found_for_a_while;
+pub(in crate::approval) use kept::a_kept_text_is_there_until_its_time_is_over;
 
 /// Makes a test of every function of the contract. `$fresh` is an async function that gives an
 /// empty store and whatever must live as long.
@@ -69,6 +71,7 @@ macro_rules! suite {
             what_was_asked_for_is_done_though_nobody_waits
             a_long_body_comes_before_its_record_and_goes_with_it
             long_bodies_take_no_more_room_than_they_may
+            a_kept_text_is_there_until_its_time_is_over
         }
     };
 }

@@ -24,6 +24,7 @@ use super::BodyPiece;
 use super::Change;
 use super::Changed;
 use super::Entry;
+use super::Kept;
 use super::NewEntry;
 use super::Notice;
 use super::OnStored;
@@ -31,10 +32,12 @@ use super::Opened;
 use super::Opening;
 use super::PAGE_MAX;
 use super::Query;
+use super::Shelf;
 use super::Step;
 use super::Store;
 
 mod bodies;
+mod kept;
 mod opening;
 mod reader;
 mod schema;
@@ -216,6 +219,18 @@ impl Store for Embedded {
                 })
                 .collect()
         })
+    }
+
+    fn keep(&self, kept: Kept, now: Timestamp) -> Answer<()> {
+        self.writer.run(move |connection| kept::put(connection, &kept, now).map(|()| ((), Vec::new())))
+    }
+
+    fn drop_kept(&self, shelf: Shelf, name: String) -> Answer<()> {
+        self.writer.run(move |connection| kept::drop_one(connection, shelf, &name).map(|()| ((), Vec::new())))
+    }
+
+    fn kept(&self, shelf: Shelf, now: Timestamp) -> Answer<Vec<Kept>> {
+        self.reader.run(move |connection| kept::all(connection, shelf, now))
     }
 }
 

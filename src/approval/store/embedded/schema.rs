@@ -104,7 +104,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// From one form to the next, the first one from an empty file. Each is a transaction, and ends
 /// with the number of the form that it leads to.
-pub(super) const STEPS: [&str; 4] = [TABLES, CALLS, BODIES, RUNNING];
+pub(super) const STEPS: [&str; 5] = [TABLES, CALLS, BODIES, RUNNING, KEPT];
 
 /// `FULL` makes a commit wait until the disk has it, in WAL mode too.
 const SETTINGS: &str = "
@@ -194,5 +194,20 @@ const RUNNING: &str = "
     BEGIN IMMEDIATE;
     CREATE INDEX running_calls ON approvals (principal, digest) WHERE state = 'forwarding';
     PRAGMA user_version = 4;
+    COMMIT;
+";
+
+/// What the fifth form adds: short texts that outlive the process.
+const KEPT: &str = "
+    BEGIN IMMEDIATE;
+    CREATE TABLE kept (
+        shelf TEXT NOT NULL,
+        name TEXT NOT NULL,
+        until INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (shelf, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX kept_until ON kept (until);
+    PRAGMA user_version = 5;
     COMMIT;
 ";
