@@ -4,8 +4,7 @@
 //! "bare regorus" is the same rules and the same input, ready-made, in an engine of its own.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -40,12 +39,11 @@ fn main() -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "| rules | remembered, µs | made, µs | bare regorus, µs | made / bare |\n|---|---|---|---|---|")?;
     for rules in RULES {
-        let text = rules_of(rules);
+        let sources = sources_of(rules);
         // As many evaluations as take a second or two.
         let rounds = (200_000 / rules).max(20);
-        let source = Source { path: "bench.rego".to_owned(), text: text.clone() };
         let settings = Settings::without_configuration();
-        let policy = Policy::load(&[source], &[], settings).map_err(|errors| anyhow::anyhow!("{errors}"))?;
+        let policy = Policy::load(&sources, &[], settings).map_err(|errors| anyhow::anyhow!("{errors}"))?;
         anyhow::ensure!(policy.shares_decisions(), "these rules share decisions");
 
         let ids = IdSource::new([7; 10]);
@@ -64,7 +62,9 @@ fn main() -> anyhow::Result<()> {
 
         let mut engine = Engine::new();
         engine.set_strict_builtin_errors(true);
-        engine.add_policy("bench.rego".to_owned(), text)?;
+        for source in sources {
+            engine.add_policy(source.path, source.text)?;
+        }
         let input = regorus::Value::from_json_str(&policy::input_json(&same, None, same.received).to_string())?;
         engine.set_input(input.clone());
         let sets = ["data.holdpoint.deny", "data.holdpoint.hold", "data.holdpoint.allow"];
@@ -79,22 +79,30 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Denies, holds and allows in equal parts. The last one matches; the others look and do not.
-fn rules_of(count: usize) -> String {
-    let mut text = "package holdpoint\n\nallow contains {\"rule\": \"matching\"} if startswith(input.request.path, \"/orders/\")\n".to_owned();
-    for number in 1..count {
-        let (set, more) = match number % 3 {
-            0 => ("deny", ""),
-            1 => ("hold", ", \"reviewers\": [{\"group\": \"owners\", \"count\": 1}]"),
-            _ => ("allow", ""),
-        };
-        writeln!(
-            text,
-            "\n{set} contains {{\"rule\": \"rule-{number}\"{more}}} if {{\n\tinput.request.method == \"POST\"\n\tstartswith(input.request.path, \"/service-{number}/\")\n\tsome action in input.actions\n\taction.access == \"write\"\n}}"
-        )
-        .expect("a string takes all");
-    }
-    text
+/// Denies, holds and allows in equal parts, 500 to a file. The first one matches; the others look and
+/// do not.
+fn sources_of(count: usize) -> Vec<Source> {
+    let numbers: Vec<usize> = (0..count).collect();
+    let text = |numbers: &[usize]| {
+        numbers.iter().fold("package holdpoint\n".to_owned(), |text, number| text + "\n" + &rule(*number))
+    };
+    let files = numbers.chunks(500).enumerate();
+    files.map(|(file, numbers)| Source { path: format!("bench-{file}.rego"), text: text(numbers) }).collect()
+}
+
+fn rule(number: usize) -> String {
+    let (set, more) = match number % 3 {
+        _ if number == 0 => {
+            return "allow contains {\"rule\": \"matching\"} if startswith(input.request.path, \"/orders/\")\n"
+                .to_owned();
+        }
+        0 => ("deny", ""),
+        1 => ("hold", ", \"reviewers\": [{\"group\": \"owners\", \"count\": 1}]"),
+        _ => ("allow", ""),
+    };
+    format!(
+        "{set} contains {{\"rule\": \"rule-{number}\"{more}}} if {{\n\tinput.request.method == \"POST\"\n\tstartswith(input.request.path, \"/service-{number}/\")\n\tsome action in input.actions\n\taction.access == \"write\"\n}}\n"
+    )
 }
 
 fn call(ids: &IdSource, number: usize) -> Call {
