@@ -36,7 +36,8 @@ async fn answers_come_in_order_and_every_byte_belongs_to_its_request() {
         world.approve("ana", &item).await;
         let text = wire.read_until("\"fine\":true}").await;
         assert!(text.contains(&format!("approval-id: {}", item["id"].as_str().unwrap())), "{text}");
-        if text.matches("HTTP/1.1 200").count() < 2 {
+        // The second answer may be there already, in part or whole.
+        if text.matches("\"fine\":true}").count() < 2 {
             wire.read_until("\"fine\":true}").await;
         }
     }
