@@ -101,7 +101,7 @@ pub(super) fn find(root: &Path, ids: &HashSet<EventId>, not_before: Timestamp) -
 
 /// The place of the event of the sort `kind` about `subject` that happened at `at`; `None` if it was
 /// not found. Leaves stand nearly in the order of their times, so that only some bundles have to be
-/// read: as many as were written in a minute around it, or at most [`BUNDLES_SEARCHED_MAX`].
+/// read: as many as were written in a minute around it, or at most `BUNDLES_SEARCHED_MAX`.
 ///
 /// # Errors
 /// [`ReadError`] if the log in `root` cannot be read.
