@@ -107,6 +107,11 @@ pub enum ApprovalError {
     /// Nobody could ever approve the call.
     #[error("nobody could ever approve this call: {0}")]
     NoReviewer(String),
+    /// A part of the body is to be hidden, and nobody can tell where it is.
+    #[error(
+        "a part of the body is hidden from reviewers, and this body cannot be searched for it: it is not JSON or a form as its content type says, or it is longer than `limits.inspect_bytes_max`"
+    )]
+    NotSearchable,
     /// Too many calls wait already.
     #[error("{pending} calls of {whose} wait for approval already, and no more than {max} may")]
     TooManyPending {
@@ -161,6 +166,7 @@ impl ApprovalError {
             Self::NotRunning { .. } => "not-running",
             Self::Forged(_) => "forged",
             Self::NoReviewer(_) => "no-eligible-reviewer",
+            Self::NotSearchable => "body-not-searchable",
             Self::TooManyPending { .. } => "too-many-pending",
             Self::BodyNotStored(_) => "body-not-stored",
             Self::BodiesFull { .. } => "bodies-full",
@@ -171,7 +177,7 @@ impl ApprovalError {
     }
 
     /// Every word that [`Self::code`] can say.
-    pub const CODES: [&'static str; 22] = [
+    pub const CODES: [&'static str; 23] = [
         "not-found",
         "digest-mismatch",
         "own-request",
@@ -188,6 +194,7 @@ impl ApprovalError {
         "not-running",
         "forged",
         "no-eligible-reviewer",
+        "body-not-searchable",
         "too-many-pending",
         "body-not-stored",
         "bodies-full",

@@ -254,8 +254,8 @@ impl Approvals {
     /// (`approval::retry`). Reviewers hear of it once it is in the audit log.
     ///
     /// # Errors
-    /// [`ApprovalError::NoReviewer`], [`ApprovalError::TooManyPending`], and those of the store
-    /// and the log.
+    /// [`ApprovalError::NoReviewer`], [`ApprovalError::TooManyPending`],
+    /// [`ApprovalError::NotSearchable`], and those of the store and the log.
     pub async fn open(&self, new: NewApproval<'_>) -> Result<Opened, ApprovalError> {
         self.0.log.healthy().map_err(ApprovalError::Audit)?;
         let now = self.0.clock.now();
@@ -265,7 +265,10 @@ impl Approvals {
         let (call, exact) = (new.call.id, new.call.exact_sha256());
         let (digest, attempt, named) = (new.digest, new.call.attempt.clone(), new.call.resumes);
         let secret = shown::secret(id, &self.0.key);
-        let (approval, Shown { request, long_body }) = new.record(id, now, &settings, &people, secret);
+        let (approval, Shown { request, long_body, is_blind }) = new.record(id, now, &settings, &people, secret);
+        if is_blind {
+            return Err(ApprovalError::NotSearchable);
+        }
         let sought = Sought {
             principal: approval.principal.id.clone(),
             closure: approval.closure.clone(),

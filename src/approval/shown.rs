@@ -2,9 +2,9 @@
 //!
 //! A hidden value is replaced by a hash that begins with a secret, so that the same value looks the
 //! same twice and nobody can try values out. What cannot be searched for hidden values, because it
-//! is not the JSON or the form that it might be, or is too long for memory, is hidden whole. Of a body
-//! in a content coding, people see what it stands for, and that is what is searched. The digest of the
-//! call covers the true bytes all the same.
+//! is not the JSON or the form that it might be, or is too long for memory, is hidden whole, and held
+//! only if the policy hides it whole. Of a body in a content coding, people see what it stands for, and
+//! that is what is searched. The digest of the call covers the true bytes all the same.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -45,6 +45,9 @@ pub(super) struct Shown {
     pub(super) request: ShownRequest,
     /// The body as people read it, if it is too long to stand there. Nothing hidden is in it.
     pub(super) long_body: Option<Arc<dyn KeptBody>>,
+    /// True if more is hidden than the policy asks for, since the body could not be searched: then
+    /// nobody could know what they approve.
+    pub(super) is_blind: bool,
 }
 
 /// `request` with everything that `redact` points to replaced by its hash.
@@ -93,7 +96,7 @@ pub(super) fn show(request: &HttpRequest, redact: &[RequestPointer], secret: Sha
         _ if is_short => None,
         _ => Some(Arc::new(MemoryBody::new(body.bytes))),
     };
-    Shown { request: shown, long_body }
+    Shown { request: shown, long_body, is_blind: body.is_blind }
 }
 
 struct Hider<'a> {
@@ -103,12 +106,27 @@ struct Hider<'a> {
     used: BTreeSet<&'a RequestPointer>,
 }
 
+/// A value as text. Bytes that are no text are shown as their numbers, so that no two values look alike.
+fn readable(value: &[u8]) -> String {
+    if let Ok(text) = std::str::from_utf8(value) {
+        return text.to_owned();
+    }
+    let mut shown = String::new();
+    for chunk in value.utf8_chunks() {
+        shown.push_str(&chunk.valid().replace('\\', "\\\\"));
+        chunk.invalid().iter().for_each(|byte| shown.push_str(&format!("\\x{byte:02x}")));
+    }
+    shown
+}
+
 /// A body as it is shown.
 struct ShownBody {
     /// All of it, without its content coding; nothing of one that is not in memory.
     bytes: Bytes,
     /// True if any of it is hidden.
     is_hidden: bool,
+    /// True if all of it is, though the policy names only parts.
+    is_blind: bool,
 }
 
 impl<'a> Hider<'a> {
@@ -137,10 +155,10 @@ impl<'a> Hider<'a> {
             let meant: Vec<_> = pointers.iter().filter(|pointer| pointer.tokens().iter().all(meant)).collect();
             self.used.extend(meant.iter().copied().copied());
             // A plain hash of the body would let anybody try values out.
-            let hashes_body = hides_body && BODY_HASHES.contains(&name.as_str());
+            let hashes_body = hides_body && is_body_hash(name.as_str());
             let text = match hashes_body || !meant.is_empty() {
                 true => self.mark(value.as_bytes()),
-                false => String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                false => readable(value.as_bytes()),
             };
             shown.push((format!("{prefix}{name}"), text));
         }
@@ -152,14 +170,16 @@ impl<'a> Hider<'a> {
     fn body(&mut self, body: &Body, headers: &HeaderMap) -> ShownBody {
         let pointers = self.pointers(RequestPart::Body);
         let bytes = match body {
-            Body::Absent | Body::Unread => return ShownBody { bytes: Bytes::new(), is_hidden: false },
-            Body::Kept { .. } if pointers.is_empty() => return ShownBody { bytes: Bytes::new(), is_hidden: false },
+            Body::Absent | Body::Unread => return ShownBody { bytes: Bytes::new(), is_hidden: false, is_blind: false },
+            Body::Kept { .. } if pointers.is_empty() => {
+                return ShownBody { bytes: Bytes::new(), is_hidden: false, is_blind: false };
+            }
             // It is not in memory, and too long to be searched.
             Body::Kept { body, .. } => return self.whole(pointers, body.sha256().as_bytes()),
             Body::Read { bytes, .. } | Body::Encoded { decoded: bytes, .. } => bytes,
         };
         if pointers.is_empty() || bytes.is_empty() {
-            return ShownBody { bytes: bytes.clone(), is_hidden: false };
+            return ShownBody { bytes: bytes.clone(), is_hidden: false, is_blind: false };
         }
         let used_before = self.used.len();
         let shown = match std::str::from_utf8(bytes) {
@@ -173,16 +193,19 @@ impl<'a> Hider<'a> {
             Err(_) => None,
         };
         match shown {
-            Some(text) if self.used.len() > used_before => ShownBody { bytes: text.into(), is_hidden: true },
-            Some(_) => ShownBody { bytes: bytes.clone(), is_hidden: false },
+            Some(text) if self.used.len() > used_before => {
+                ShownBody { bytes: text.into(), is_hidden: true, is_blind: false }
+            }
+            Some(_) => ShownBody { bytes: bytes.clone(), is_hidden: false, is_blind: false },
             None => self.whole(pointers, bytes),
         }
     }
 
     /// One hash in the place of a whole body.
     fn whole(&mut self, pointers: Vec<&'a RequestPointer>, value: &[u8]) -> ShownBody {
+        let is_blind = pointers.iter().all(|pointer| !pointer.tokens().is_empty());
         self.used.extend(pointers);
-        ShownBody { bytes: self.mark(value).into(), is_hidden: true }
+        ShownBody { bytes: self.mark(value).into(), is_hidden: true, is_blind }
     }
 
     /// JSON with its own layout, and another text in the place of what is hidden.
@@ -251,7 +274,20 @@ fn is_form(headers: &HeaderMap) -> bool {
 }
 
 /// Fields that hold a hash of the body.
-const BODY_HASHES: [&str; 5] = ["content-digest", "repr-digest", "digest", "content-md5", "x-amz-content-sha256"];
+const BODY_HASHES: [&str; 8] = [
+    "content-digest",
+    "repr-digest",
+    "digest",
+    "content-md5",
+    "x-amz-content-sha256",
+    "x-goog-hash",
+    "x-ms-blob-content-md5",
+    "x-ms-content-crc64",
+];
+
+fn is_body_hash(name: &str) -> bool {
+    BODY_HASHES.contains(&name) || name.starts_with("x-amz-checksum-")
+}
 
 #[cfg(test)]
 mod tests {

@@ -54,6 +54,8 @@ impl Gate {
         Box::pin(self.check_resumption(&call, digest))
             .await
             .inspect_err(|refusal| self.note_refused(&call, refusal))?;
+        // From here on it may wait, for people or for a run: a caller that hangs up has to be seen.
+        body.holding(true);
         let hold = match Box::pin(self.open(&call, decision, obligations, digest)).await? {
             Place::Waits(hold) => hold,
             Place::HasRun(kept) => return Ok(Admission::Replayed(kept)),
@@ -69,7 +71,6 @@ impl Gate {
             return Err(accepted);
         }
         call.detach();
-        body.holding(true);
         let waited = self.wait(&call, decision, obligations, hold).await;
         body.holding(false);
         let (hold, approval) = waited?;

@@ -8,6 +8,7 @@ use crate::model::Call;
 use crate::model::Message;
 use crate::model::Refusal;
 use crate::model::RefusalCode;
+use crate::wire;
 use crate::wire::Coding;
 
 use super::admit::Gate;
@@ -54,6 +55,10 @@ impl Gate {
 /// body that would be refused.
 fn coding(call: &Call) -> Result<Option<Coding>, Refusal> {
     let Message::Http(request) = &call.message;
+    if let Some(charset) = wire::strange_charset(&request.headers) {
+        let detail = format!("the body is in `{charset}`, in which nobody here reads it; send it in UTF-8");
+        return Err(Refusal::new(RefusalCode::UnsupportedCoding, detail));
+    }
     Coding::of(&request.headers).map_err(|error| error.refusal())
 }
 

@@ -151,6 +151,7 @@ pub(super) fn not_held(error: &ApprovalError) -> Refusal {
             RefusalCode::NoReviewer,
             "nobody could ever approve this call: too few reviewers stand outside of the caller's own people. Ask the operator.",
         ),
+        ApprovalError::NotSearchable => Refusal::new(RefusalCode::BodyUndecodable, error.to_string()),
         ApprovalError::TooManyPending { .. } => {
             Refusal::new(RefusalCode::TooManyPending, format!("{error}; wait until some are decided"))
                 .retry_after(RETRY_LATER)

@@ -9,6 +9,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::HeaderValue;
+use http::Method;
 use http::Request;
 use http::Response;
 use http::request;
@@ -180,7 +181,9 @@ impl Exchange {
             http.request.method = %parts.method, server.address = %head.host, upstream = %route.facts.name);
         let upgrade = parts.extensions.remove::<OnUpgrade>();
         let profile = head.client.profile;
-        let stream = sse::wish(&parts.headers, profile.form).map(|wish| {
+        // An answer to HEAD has no body to tell the verdict in.
+        let wish = sse::wish(&parts.headers, profile.form).filter(|_| parts.method != Method::HEAD);
+        let stream = wish.map(|wish| {
             let held = HeldFlag::default();
             body.flag(held.clone(), wish);
             held

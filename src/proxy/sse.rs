@@ -86,7 +86,8 @@ pub(super) fn wish(headers: &HeaderMap, form: Form) -> Option<Wish> {
             named.trim().eq_ignore_ascii_case(media)
         })
     };
-    if names(header::ACCEPT, "text/event-stream") {
+    // Whoever takes JSON as well has not asked for a stream: a 200 before the verdict would lie to it.
+    if names(header::ACCEPT, "text/event-stream") && !names(header::ACCEPT, "application/json") {
         return Some(Wish::Events);
     }
     (form.streams_by_body() && names(header::CONTENT_TYPE, "application/json")).then_some(Wish::InBody)
@@ -221,10 +222,12 @@ mod tests {
             Some(wish)
         };
         let json = ("content-type", "application/json; charset=utf-8");
-        let events = ("accept", "application/json, Text/Event-Stream;q=0.9");
+        let events = ("accept", "text/plain, Text/Event-Stream;q=0.9");
+        let either = ("accept", "application/json, text/event-stream");
         let parts = ("content-type", "multipart/form-data; boundary=x");
         for (form, field, body, expected) in [
             (Form::Problem, events, "", Some(Wish::Events)),
+            (Form::Problem, either, "", None),
             (Form::Problem, json, r#"{"stream":true}"#, None),
             (Form::OpenAi, json, r#"{"stream":true,"messages":[]}"#, Some(Wish::Events)),
             (Form::Anthropic, json, r#"{"stream":true}"#, Some(Wish::Events)),

@@ -140,6 +140,7 @@ impl From<ApprovalError> for Refused {
             ApprovalError::NotClaimable { .. }
             | ApprovalError::NotRunning { .. }
             | ApprovalError::NoReviewer(_)
+            | ApprovalError::NotSearchable
             | ApprovalError::TooManyPending { .. }
             | ApprovalError::BodyNotStored(_)
             | ApprovalError::BodiesFull { .. } => Code::Internal,

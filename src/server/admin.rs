@@ -1,5 +1,7 @@
 //! The admin listener: apart from the agents' one, always, and on the control plane.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpListener;
@@ -32,6 +35,8 @@ pub(super) struct Admin {
     pub(super) header_timeout: Duration,
     pub(super) stop: CancellationToken,
     pub(super) tracker: TaskTracker,
+    /// How many connections each address has.
+    pub(super) by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 impl Admin {
@@ -57,12 +62,16 @@ impl Admin {
                     continue;
                 }
             };
+            let Some(share) = Share::take(&self.by_address, address.ip()) else {
+                tracing::debug!(client.address = %address.ip(), "too many connections to the admin listener from one address");
+                continue;
+            };
             let serving = Arc::clone(self);
             self.tracker.spawn(async move {
                 if let Err(error) = serving.serve(stream, address).await {
                     tracing::debug!(%error, "a connection to the admin listener ended");
                 }
-                drop(place);
+                drop((place, share));
             });
         }
     }
@@ -92,8 +101,12 @@ impl Admin {
         let service = TowerToHyperService::new(self.router.clone().layer(axum::Extension(peer)));
         let io = TokioIo::new(stream);
         if http2 {
-            let connection =
-                http2::Builder::new(TokioExecutor::new()).timer(TokioTimer::new()).serve_connection(io, service);
+            let connection = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(STREAMS_MAX)
+                .keep_alive_interval(KEEP_ALIVE_EVERY)
+                .keep_alive_timeout(KEEP_ALIVE_WITHIN)
+                .serve_connection(io, service);
             let mut connection = std::pin::pin!(connection);
             tokio::select! {
                 served = connection.as_mut() => return Ok(served?),
@@ -114,6 +127,41 @@ impl Admin {
     }
 }
 
+/// One connection of an address, counted until it is dropped.
+struct Share {
+    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    address: IpAddr,
+}
+
+impl Share {
+    fn take(counts: &Arc<Mutex<HashMap<IpAddr, usize>>>, address: IpAddr) -> Option<Self> {
+        let mut all = counts.lock();
+        let count = all.entry(address).or_default();
+        if *count >= CONNECTIONS_PER_ADDRESS_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(Self { counts: Arc::clone(counts), address })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut all = self.counts.lock();
+        if let Some(count) = all.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                all.remove(&self.address);
+            }
+        }
+    }
+}
+
 /// Reviewers, their browsers, and what collects metrics.
 const CONNECTIONS_MAX: usize = 1_024;
+/// From one address, so that none takes all the places.
+const CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
+const STREAMS_MAX: u32 = 64;
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_WITHIN: Duration = Duration::from_secs(15);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -239,6 +239,7 @@ async fn run(
         header_timeout: limits.header_timeout,
         stop: stop.clone(),
         tracker: tracker.clone(),
+        by_address: Arc::default(),
     };
     let doors = listening.agents.into_iter().zip(&tls).map(|(sockets, tls)| Door { sockets, tls: tls.clone() });
     let connections_max = to_usize(config.limits.connections_max.get());

@@ -6,7 +6,10 @@ use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
 use http::header::CONNECTION;
+use http::header::CONTENT_TYPE;
 use http::header::COOKIE;
+
+use super::error::Excerpt;
 
 /// Keeps the fields of a request that travel from end to end.
 ///
@@ -230,6 +233,21 @@ fn has_meaning_up_front(name: &str) -> bool {
                 | "x-should-retry"
         )
 }
+
+/// The charset that a body is said to be in, if its bytes would be another text in it than in UTF-8: then
+/// people and policy would read something else than the upstream. Latin-1 may stay, whose ASCII is the same.
+pub fn strange_charset(headers: &HeaderMap) -> Option<Excerpt> {
+    let types = headers.get_all(CONTENT_TYPE).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    types.into_iter().find_map(|value| {
+        let parameters = value.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+        let named = parameters.filter(|(name, _)| name.trim().to_ascii_lowercase().starts_with("charset"));
+        let mut charsets = named.map(|(_, charset)| charset.trim().trim_matches('"').to_ascii_lowercase());
+        charsets.find(|charset| !CHARSETS.contains(&charset.as_str())).map(Excerpt::of)
+    })
+}
+
+/// In these ASCII is ASCII, so that nobody finds another structure in a body.
+const CHARSETS: [&str; 7] = ["utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin1", "windows-1252"];
 
 fn remove_named_by_connection(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers

@@ -36,6 +36,7 @@ pub use fields::drop_respond_async;
 pub use fields::keep_end_to_end;
 pub use fields::keep_end_to_end_response;
 pub use fields::keep_safe_trailers;
+pub use fields::strange_charset;
 pub use form::Form;
 pub use form::last_event;
 pub use forwarded::write_forwarded;

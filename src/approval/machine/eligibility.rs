@@ -165,11 +165,14 @@ pub(in crate::approval) fn closure(principal: &Principal, people: &People) -> BT
     names.into_iter().chain(canonical).collect()
 }
 
+/// No quorum has more places.
+const PLACES_MAX: u32 = quorum::SLOTS_MAX as u32;
+
 /// For each place of an open group somebody who may sign in yet: nobody knows who is in it before.
 fn unknown<'a>(needs: impl Iterator<Item = &'a Requirement>, people: &'a People) -> impl Iterator<Item = Candidate> {
     let open = needs.enumerate().filter(|(_, need)| people.is_open(&need.group));
     open.flat_map(|(index, need)| {
-        (0..need.count).filter_map(move |place| {
+        (0..need.count.min(PLACES_MAX)).filter_map(move |place| {
             // Only the place counts, not the name.
             let person = format!("?{index}:{place}").parse().ok()?;
             Some(Candidate { person, groups: vec![need.group.clone()] })

@@ -109,7 +109,8 @@ fn what_is_hidden_of_a_long_body_is_not_stored_and_not_given_out() {
         let is_kept = matches!(body, Body::Kept { .. });
         let mut bench = Bench::new();
         let process = bench.start();
-        let redact = vec!["/body/pin".parse().unwrap()];
+        // What is too long for memory can only be hidden whole, and only where the policy says whole.
+        let redact = vec![if is_kept { "/body" } else { "/body/pin" }.parse().unwrap()];
         let obligations = HoldObligations { redact, ..fixtures::obligations("owners=1") };
         let mut hold = process.open_under(&with_body(&bench, body), obligations).unwrap();
         let id = hold.id();
@@ -120,6 +121,22 @@ fn what_is_hidden_of_a_long_body_is_not_stored_and_not_given_out() {
         assert_eq!(stored, if is_kept { 0 } else { read.len() as u64 });
         process.approve(id);
         assert_eq!(process.verdict(&mut hold), "approved");
+        process.stop();
+    }
+}
+
+/// Nobody is asked about a body of which they would see nothing, though the policy hides only a part:
+/// the caller chooses how it is written.
+#[test]
+fn what_cannot_be_searched_for_what_is_hidden_is_not_held() {
+    let read = |bytes: &'static [u8]| Body::Read { bytes: bytes.into(), trailers: HeaderMap::new() };
+    for body in [read(b"\xef\xbb\xbf{\"pin\": 1}"), read(b"\xff"), read(b"{\"pin\": 1"), kept(b"{\"pin\": 1}")] {
+        let mut bench = Bench::new();
+        let process = bench.start();
+        let redact = vec!["/body/pin".parse().unwrap()];
+        let obligations = HoldObligations { redact, ..fixtures::obligations("owners=1") };
+        let refused = process.open_under(&with_body(&bench, body), obligations).unwrap_err();
+        assert_eq!(refused, ApprovalError::NotSearchable);
         process.stop();
     }
 }

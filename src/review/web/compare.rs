@@ -58,6 +58,10 @@ impl Differences {
             gathered(halves.map(|(name, value)| (name.to_owned(), value.to_owned())))
         };
         named(&mut fields, "Query", &pairs(old_query), &pairs(new_query));
+        // What differs in order or spelling only.
+        if old.target != new.target && fields.is_empty() {
+            whole(&mut fields, "Target", &old.target, &new.target);
+        }
         let headers = |request: &ShownRequest| gathered(request.headers.iter().cloned());
         named(&mut fields, "Header field", &headers(before), &headers(now));
         let (body, not_compared) = bodies(before, now);

@@ -112,3 +112,27 @@ fn where_a_request_came_from_is_in_our_words_alone() {
     assert!(forwarded("::ffff:192.0.2.7", true, "a").contains("for=192.0.2.7;"));
     assert!(!forwarded("192.0.2.7", true, "a\r\nb").contains("evil"));
 }
+
+#[test]
+fn a_charset_in_which_bytes_are_another_text_is_noticed() {
+    let cases: [(&[&str], Option<&str>); 9] = [
+        (&[], None),
+        (&["content-type: application/json"], None),
+        (&["content-type: application/json; charset=UTF-8"], None),
+        (&["content-type: text/plain;charset=\"iso-8859-1\""], None),
+        (&["content-type: application/json; charset=utf-7"], Some("utf-7")),
+        (&["content-type: application/json; Charset = \"UTF-16\""], Some("utf-16")),
+        (&["content-type: application/json; charset=utf-8; charset=utf-7"], Some("utf-7")),
+        (&["content-type: application/json; charset*=x''utf-7"], Some("x''utf-7")),
+        (&["content-type: application/json", "content-type: text/plain; charset=ebcdic"], Some("ebcdic")),
+    ];
+    for (given, expected) in cases {
+        let mut map = http::HeaderMap::new();
+        for line in given {
+            let (name, value) = line.split_once(": ").unwrap();
+            map.append(http::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
+        }
+        let found = strange_charset(&map).map(|charset| charset.to_string().replace("\\'", "'"));
+        assert_eq!(found.as_deref(), expected, "{given:?}");
+    }
+}
