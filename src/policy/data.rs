@@ -75,9 +75,17 @@ fn json(text: &[u8]) -> Result<Value, String> {
     json::parse(text).map_err(|error| error.to_string())
 }
 
-/// YAML is read as JSON would be written: texts stay texts, whatever they look like to older
-/// readers, and numbers are kept exactly or refused.
 fn yaml(text: &str) -> Result<Value, String> {
+    json(yaml_json(text)?.as_bytes())
+}
+
+/// YAML as JSON would be written: texts stay texts, whatever they look like to older readers, and
+/// numbers are kept exactly or refused. What is loaded and what is signed both go through here, so
+/// that no document means one thing to the signature and another to the rules.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(super) fn yaml_json(text: &str) -> Result<String, String> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_events: 4_000_000,
@@ -100,7 +108,7 @@ fn yaml(text: &str) -> Result<Value, String> {
     if let Some(number) = rounded(&value) {
         return Err(format!("the number `{number}` may have been rounded; write it in a JSON file, or as a text"));
     }
-    json(value.to_string().as_bytes())
+    Ok(value.to_string())
 }
 
 /// A number so large that YAML's reader has only some of its digits.

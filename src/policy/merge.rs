@@ -7,6 +7,7 @@ use super::obligations::Obligations;
 use super::obligations::UNNAMED;
 use crate::model::AllowObligations;
 use crate::model::Assurance;
+use crate::model::Escalation;
 use crate::model::Grant;
 use crate::model::HoldObligations;
 use crate::model::MatchedRule;
@@ -34,6 +35,7 @@ pub(super) fn holds(
 ) -> Result<HoldObligations, ObligationError> {
     matched.sort_by(|a, b| (&a.rule, &a.reason).cmp(&(&b.rule, &b.reason)));
     let credential = credential(&matched)?;
+    let escalate = escalate(&matched);
     let mut merged = HoldObligations {
         rules: Vec::new(),
         reasons: Vec::new(),
@@ -50,7 +52,7 @@ pub(super) fn holds(
         channels: Vec::new(),
         grant: grant(&matched),
         redact: Vec::new(),
-        escalate: Vec::new(),
+        escalate,
     };
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     for hold in matched {
@@ -71,11 +73,9 @@ pub(super) fn holds(
         }
         merged.channels.extend(hold.channels);
         merged.redact.extend(hold.redact);
-        merged.escalate.extend(hold.escalate);
     }
     sort(&mut merged.channels);
     sort(&mut merged.redact);
-    sort(&mut merged.escalate);
     merged.reviewers = counts.into_iter().map(|(group, count)| Requirement { group, count }).collect();
     Ok(merged)
 }
@@ -117,6 +117,16 @@ fn grant(matched: &[Obligations]) -> Option<Grant> {
     grants?
         .into_iter()
         .reduce(|a, b| Grant { max_uses: a.max_uses.min(b.max_uses), max_duration: a.max_duration.min(b.max_duration) })
+}
+
+/// The steps that every hold offers: a stand-in may fill any place, so that those of one rule would
+/// fill the places that another one demands.
+fn escalate(matched: &[Obligations]) -> Vec<Escalation> {
+    let Some((first, others)) = matched.split_first() else { return Vec::new() };
+    let offered = first.escalate.iter().filter(|step| others.iter().all(|hold| hold.escalate.contains(step)));
+    let mut steps: Vec<Escalation> = offered.cloned().collect();
+    sort(&mut steps);
+    steps
 }
 
 fn name(rule: Option<String>) -> String {

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::Bundle;
 use super::BundleError;
+use crate::policy::data;
 
 /// The longest revision, in bytes. It becomes a label of a metric.
 const REVISION_BYTES_MAX: usize = 256;
@@ -76,7 +77,7 @@ impl Manifest {
 fn names(source: &super::Source) -> Option<Vec<String>> {
     let document: serde_json::Value = match source.path.ends_with(".json") {
         true => serde_json::from_str(&source.text).ok()?,
-        false => serde_saphyr::from_str(&source.text).ok()?,
+        false => serde_json::from_str(&data::yaml_json(&source.text).ok()?).ok()?,
     };
     Some(document.as_object()?.keys().cloned().collect())
 }

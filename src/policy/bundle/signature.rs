@@ -20,6 +20,7 @@ use super::BundleError;
 use super::MANIFEST;
 use super::SIGNATURES;
 use crate::model::Sha256;
+use crate::policy::data;
 use crate::policy::json;
 
 /// What an Ed25519 key begins with in DER (RFC 8410 §4).
@@ -167,8 +168,7 @@ pub(super) fn hash(name: &str, bytes: &[u8]) -> Option<String> {
     let hash = match file {
         _ if file == MANIFEST || file.ends_with(".json") => Sha256::of(compact(text()?)?.as_bytes()),
         _ if file.ends_with(".yaml") || file.ends_with(".yml") => {
-            let value: serde_json::Value = serde_saphyr::from_str(text()?).ok()?;
-            Sha256::of(compact(&value.to_string())?.as_bytes())
+            Sha256::of(compact(&data::yaml_json(text()?).ok()?)?.as_bytes())
         }
         _ => Sha256::of(bytes),
     };

@@ -142,6 +142,30 @@ fn what_is_not_exactly_what_was_signed_is_refused() {
     assert!(same.starts_with("read "), "{same}");
 }
 
+/// Were the signature read by other rules than the document, a word could change its meaning under it.
+#[test]
+fn yaml_means_to_the_signature_what_it_means_to_the_rules() {
+    let signed = |text: &str| {
+        let files = files(&[("a.rego", RULE), ("data.yaml", text)]);
+        archive::unpack(&build(files, "v7", Some(&pair().into())).unwrap()).unwrap()
+    };
+    for (text, other) in [
+        ("a: false\n", "a: off\n"),
+        ("a: false\n", "a: no\n"),
+        ("a: false\n", "a: n\n"),
+        ("a: true\n", "a: yes\n"),
+        ("a: off\n", "a: false\n"),
+        ("a: false\n", "a: \"false\"\n"),
+    ] {
+        let mut files = signed(text);
+        files.insert("data.yaml".into(), other.into());
+        assert_eq!(said(Bundle::of_files(files, &key())), "`data.yaml` is not as it was signed", "{text}{other}");
+    }
+    let mut files = signed("a: false\nb: 1\n");
+    files.insert("data.yaml".into(), "{ b: 1, a: false }\n".into());
+    assert_eq!(said(Bundle::of_files(files, &key())), "read a.rego data.yaml");
+}
+
 #[test]
 fn structured_files_are_hashed_as_opa_does() {
     let hash = |name: &str, text: &str| signature::hash(name, text.as_bytes());

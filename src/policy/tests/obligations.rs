@@ -355,10 +355,11 @@ fn each_obligation_is_merged_by_its_own_rule() {
         (grant(5, "1h"), grant(9, "10m"), grants, "5 in 600s"),
         (grant(5, "1h"), nothing.clone(), grants, "none"),
         (grant(5, "1h"), text(r#""irreversible": true"#), grants, "none"),
-        // One escalation after the other, the earliest first, the same one once.
-        (step("20m", "security", 1), step("10m", "data-owners", 2), steps, "600s data-owners=2, 1200s security=1"),
+        // An escalation only if all offer it: nobody stands in for those whom another rule demands.
+        (step("20m", "security", 1), step("10m", "data-owners", 2), steps, ""),
         (step("20m", "security", 1), step("20m", "security", 1), steps, "1200s security=1"),
-        (step("20m", "security", 1), nothing, steps, "1200s security=1"),
+        (step("20m", "security", 1), step("20m", "security", 2), steps, ""),
+        (step("20m", "security", 1), nothing, steps, ""),
     ];
     for (one, other, show, expected) in cases {
         let hold = |name: &str, fields: &str| {
@@ -374,6 +375,17 @@ fn each_obligation_is_merged_by_its_own_rule() {
             assert_eq!(show(&hold), expected, "{rules}");
         }
     }
+}
+
+#[test]
+fn a_single_hold_keeps_all_its_escalations() {
+    let step = |after, group| format!(r#"{{"after": "{after}", "reviewers": [{{"group": "{group}"}}]}}"#);
+    let (late, early) = (step("20m", "security"), step("10m", "data-owners"));
+    let rule = format!(
+        r#"hold contains {{"rule": "a", "reviewers": [{{"group": "security"}}], "escalate": [{late}, {early}, {late}]}}"#
+    );
+    let Effect::Hold(hold) = decide(&loaded(&rule), &any_call()).unwrap().effect else { panic!("{rule}") };
+    assert_eq!(hold.escalate.iter().map(|step| step.after.as_secs()).collect::<Vec<_>>(), [600, 1200]);
 }
 
 #[test]
