@@ -36,6 +36,9 @@ pub(super) fn errors(config: &Config) -> Vec<Finding> {
     for (key, problem) in config.reviewers.oidc.iter().flat_map(Oidc::problems) {
         findings.error(format!("reviewers.oidc.{key}"), problem);
     }
+    if let Some(people) = &people {
+        unknown_owners(&mut findings, config, people, Severity::Error);
+    }
     default_reviewers(&mut findings, config, people.as_ref());
     policy(&mut findings, config);
     numbers(&mut findings, config);
@@ -48,6 +51,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     callers(&mut findings, config);
     if let Ok(people) = config.reviewers.people() {
         reachable_quorums(&mut findings, config, &people);
+        unknown_owners(&mut findings, config, &people, Severity::Warning);
     }
     unencrypted_credentials(&mut findings, config);
     shadow_upstreams(&mut findings, config);
@@ -309,6 +313,41 @@ fn reachable_quorums(findings: &mut Findings<'_>, config: &Config, people: &Peop
             if (1..count).contains(&left) {
                 findings.warning(format!("policy.default_reviewers[{index}]"), format!("a call of `{id}` can never get {count} approvals of the group `{group}`: without its owners that has {left}"));
             }
+        }
+    }
+}
+
+/// Owners whose account nobody knows: where the identity provider says who reviews, they could sign
+/// in as somebody else and approve the calls of their own agent. By `sub` they are somebody else
+/// for certain, by another claim only if that names them otherwise than the configuration does.
+fn unknown_owners(findings: &mut Findings<'_>, config: &Config, people: &People, severity: Severity) {
+    let reviewers = &config.reviewers;
+    let Some(oidc) = reviewers.oidc.as_ref().filter(|oidc| !oidc.groups.is_empty()) else { return };
+    let by_subject = oidc.person_claim == "sub";
+    if by_subject != (severity == Severity::Error) {
+        return;
+    }
+    let named = oidc.subjects.values().map(PersonId::as_str);
+    let accounts = reviewers.aliases.keys().map(String::as_str).filter(|alias| alias.starts_with("oidc:"));
+    let known: BTreeSet<_> = named.chain(accounts).map(|name| people.canonical(name)).collect();
+    for (index, principal) in config.principals.iter().enumerate() {
+        for (place, owner) in principal.owners.iter().enumerate() {
+            let name = people.canonical(owner.as_str());
+            if owner.as_str().starts_with("oidc:") || name.starts_with("oidc:") || known.contains(&name) {
+                continue;
+            }
+            let (id, claim) = (&principal.id, &oidc.person_claim);
+            let path = format!("principals[{index}].owners[{place}]");
+            let message = if by_subject {
+                format!(
+                    "nobody knows which account `{owner}` is, so they could approve calls of `{id}`; name it in `reviewers.oidc.subjects`"
+                )
+            } else {
+                format!(
+                    "only `{claim}` says which account `{owner}` is, so with another one they could approve calls of `{id}`; name it in `reviewers.oidc.subjects`"
+                )
+            };
+            findings.add(severity, path, message);
         }
     }
 }

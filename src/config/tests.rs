@@ -429,6 +429,41 @@ fn sign_in_says_who_and_where() {
 }
 
 #[test]
+fn an_owner_whose_account_nobody_knows_is_found() {
+    let found = |owner: &str, reviewers: &str, oidc: &str| {
+        let principals = format!("principals: [{{id: bot, owners: ['{owner}'], api_keys: [file:bot.keys]}}]");
+        let oidc =
+            format!("oidc: {{issuer: 'https://idp.example', client_id: hp, public_url: 'https://hp.example', {oidc}}}");
+        let text = with(&format!("{principals}\nreviewers: {{{reviewers} {oidc}}}"));
+        let findings = match parse(&text) {
+            Ok(config) => config.check(),
+            Err(error) => error.findings().to_vec(),
+        };
+        let about = findings.into_iter().find(|finding| finding.path == "principals[0].owners[0]");
+        about.map_or_else(String::new, |finding| format!("{}: {}", finding.severity, finding.message))
+    };
+    let open = "groups_claim: groups, groups: {owners: [a]}";
+    let unknown = "error: nobody knows which account `ana@x` is, so they could approve calls of `bot`; name it in `reviewers.oidc.subjects`";
+    let by_claim = "warning: only `email` says which account `ana@x` is, so with another one they could approve calls of `bot`; name it in `reviewers.oidc.subjects`";
+    let cases = [
+        ("ana@x", "", open.to_owned(), unknown),
+        ("ana@x", "aliases: {'slack:1': ana@x},", open.to_owned(), unknown),
+        ("ana@x", "", format!("{open}, subjects: {{'00u1': bo@x}}"), unknown),
+        ("ana@x", "", format!("{open}, subjects: {{'00u1': ANA@x}}"), ""),
+        ("ana@x", "aliases: {'oidc:00u1': ana@x},", open.to_owned(), ""),
+        ("ana@x", "aliases: {'oidc:00u1': a, a: ana@x},", open.to_owned(), ""),
+        ("ana@x", "aliases: {ana@x: 'oidc:00u1'},", open.to_owned(), ""),
+        ("oidc:00u1", "", open.to_owned(), ""),
+        ("ana@x", "", String::new(), ""),
+        ("ana@x", "", format!("{open}, person_claim: email"), by_claim),
+        ("ana@x", "", format!("{open}, person_claim: email, subjects: {{'00u1': ana@x}}"), ""),
+    ];
+    for (owner, reviewers, oidc, expected) in cases {
+        assert_eq!(found(owner, reviewers, &oidc), expected, "{owner} {reviewers} {oidc}");
+    }
+}
+
+#[test]
 fn a_secret_that_stands_in_the_file_is_never_repeated() {
     let secret = "planted-s3cret";
     for text in [

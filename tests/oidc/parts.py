@@ -140,7 +140,8 @@ telemetry: {{log: {{format: json, level: info}}}}
 
     def configure(self, issuer, **more):
         keys = {"issuer": issuer, "client_id": "holdpoint", "client_secret": "file:oidc.secret", "public_url": self.url,
-                "person_claim": "email", "groups_claim": "groups", "groups": {"data-owners": ["idp-owners"]}}
+                "person_claim": "email", "subjects": {"olga": "olga@example.com"},
+                "groups_claim": "groups", "groups": {"data-owners": ["idp-owners"]}}
         keys.update(more)
         self.sign_in = "  oidc: " + json.dumps({key: value for key, value in keys.items() if value is not None}) + "\n"
         self.write("holdpoint.yaml", self.configuration())
