@@ -26,6 +26,9 @@ use super::rules::RuleKind;
 /// What the names of sets in shadow mode begin with.
 const PREFIX: &str = "__shadow_";
 
+/// A rule in a file in shadow mode may say `full`, and whether it does has to be seen before it is asked.
+const UNPLAIN: &str = "write the object of a rule in shadow mode out, so that it is plain whether it says `enforce`";
+
 /// Which rules are in shadow mode.
 #[derive(Default)]
 pub(super) struct Shadowed {
@@ -56,7 +59,12 @@ impl Shadowed {
                 let Some(kind) = RuleKind::of(&path) else { continue };
                 let of_rule = said(&comments, rule.span().line, module, &mut used, errors);
                 let own = own(rule, errors);
-                found.note(kind, rule, own.or(of_rule).or(of_file).unwrap_or_default());
+                let enforce = own.or(of_rule).or(of_file).unwrap_or_default();
+                let is_plain = matches!(rules::object(rule), Some(Expr::Object { .. }));
+                if own.is_none() && enforce == Enforce::Shadow && !is_plain {
+                    errors.push(ast::error_at(rule.span(), UNPLAIN));
+                }
+                found.note(kind, rule, enforce);
             }
             unused(&comments, &used, module, errors);
         }

@@ -133,6 +133,9 @@ fn a_shadow_that_would_not_be_seen_is_refused() {
         wrong(
             "package holdpoint\n# METADATA\n# custom: { enforce: shadow }\nf if true\ndeny contains {\"rule\": \"d\"}",
         ),
+        wrong(
+            "# METADATA\n# custom: { enforce: shadow }\npackage holdpoint\ndeny contains d if { d = {\"rule\": \"d\", \"enforce\": \"full\"} }",
+        ),
         wrong("package holdpoint\n__shadow_deny contains {\"rule\": \"d\"}\ndeny contains {\"rule\": \"d\"}"),
     ];
     assert_snapshot!(all.join("\n"), @r#"
@@ -142,6 +145,7 @@ fn a_shadow_that_would_not_be_seen_is_refused() {
     p.rego:2:1: this METADATA cannot be read: error: line 1 column 21: unclosed bracket '['
     p.rego:3:1: this METADATA says how to enforce, and is not right above a rule of `deny`, `hold` or `allow`, or above `package`
     p.rego:2:1: this METADATA says how to enforce, and is not right above a rule of `deny`, `hold` or `allow`, or above `package`
+    p.rego:4:1: write the object of a rule in shadow mode out, so that it is plain whether it says `enforce`
     p.rego:2:1: names that begin with `__shadow_` are Holdpoint's
     "#);
     let late = loaded("object := {\"rule\": \"d\", \"enforce\": \"shadow\"}\ndeny contains object");
