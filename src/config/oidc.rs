@@ -72,6 +72,10 @@ pub struct Oidc {
     /// lasts: what somebody approved does not count after that, unless they have signed in again.
     #[serde(default = "groups_valid_for")]
     pub groups_valid_for: HumanDuration,
+    /// Whether `holdpoint login` may sign terminals in by device code. Default `false`: anybody who
+    /// reaches the admin listener can begin such a sign-in and ask a reviewer to finish it for them.
+    #[serde(default)]
+    pub device_sign_in: bool,
     /// The certificate authorities that the provider is trusted by, in PEM, instead of those of
     /// this machine. Default none: the authorities that the machine trusts.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -18,6 +18,7 @@ use crate::model::PersonId;
 use crate::model::Timestamp;
 
 use super::oidc::Named;
+use super::oidc::Settings;
 use super::oidc::SignInError;
 use super::oidc::SignedIn;
 use super::people::People;
@@ -35,6 +36,10 @@ pub struct Account {
     pub groups: BTreeSet<String>,
     /// When that was.
     pub seen: Timestamp,
+    /// What made the provider's words mean that, as [`Settings::meaning_of`] has it. Empty for an
+    /// account that was kept before this was known, which counts once it has signed in again.
+    #[serde(default)]
+    pub under: String,
 }
 
 impl Account {
@@ -53,10 +58,26 @@ pub struct Directory {
     tell: Tell,
 }
 
+/// The provider whose word counts.
+#[derive(Clone, Debug)]
+pub struct Trusted {
+    /// It, and what its words mean now.
+    pub settings: Settings,
+    /// How long after a sign-in its word about groups counts.
+    pub valid_for: Duration,
+}
+
+impl Trusted {
+    /// Whether what is known of an account is what would be known of it now. Whoever the operator
+    /// names otherwise since, or whose groups stand for something else, has to sign in again.
+    fn stands_by(&self, account: &Account) -> bool {
+        account.issuer == self.settings.issuer && account.under == self.settings.meaning_of(&account.subject)
+    }
+}
+
 struct Inner {
     configured: Arc<People>,
-    /// The provider whose word counts, and for how long.
-    trusted: Option<(String, Duration)>,
+    trusted: Option<Trusted>,
     accounts: BTreeMap<String, Account>,
 }
 
@@ -67,11 +88,10 @@ impl std::fmt::Debug for Directory {
 }
 
 impl Directory {
-    /// The people of the configuration and these accounts, as far as `trusted` has named them: the
-    /// issuer whose word about groups counts, and for how long after a sign-in.
+    /// The people of the configuration and these accounts, as far as `trusted` has named them.
     pub fn new(
         configured: Arc<People>,
-        trusted: Option<(String, Duration)>,
+        trusted: Option<Trusted>,
         accounts: impl IntoIterator<Item = Account>,
         tell: Tell,
     ) -> Self {
@@ -80,7 +100,7 @@ impl Directory {
     }
 
     /// Puts another configuration in the place of the one before.
-    pub fn configure(&self, configured: Arc<People>, trusted: Option<(String, Duration)>, now: Timestamp) {
+    pub fn configure(&self, configured: Arc<People>, trusted: Option<Trusted>, now: Timestamp) {
         let mut inner = self.inner.lock();
         inner.configured = configured;
         inner.trusted = trusted;
@@ -94,11 +114,15 @@ impl Directory {
     /// account.
     pub fn admit(&self, signed_in: &SignedIn, now: Timestamp) -> Result<Account, SignInError> {
         let mut inner = self.inner.lock();
-        let SignedIn { issuer, subject, person, groups, named, .. } = signed_in;
-        let person = inner.configured.canonical_person(person);
-        let account =
-            Account { issuer: issuer.clone(), subject: subject.clone(), person, groups: groups.clone(), seen: now };
-        if *named == Named::ByClaim {
+        let account = Account {
+            issuer: signed_in.issuer.clone(),
+            subject: signed_in.subject.clone(),
+            person: inner.configured.canonical_person(&signed_in.person),
+            groups: signed_in.groups.clone(),
+            seen: now,
+            under: signed_in.under.clone(),
+        };
+        if signed_in.named == Named::ByClaim {
             inner.check(&account)?;
         }
         inner.accounts.insert(account.key(), account.clone());
@@ -106,12 +130,12 @@ impl Directory {
         Ok(account)
     }
 
-    /// Whether an account is still this person.
+    /// Whether an account is still this person, by what the configuration says now.
     pub fn is_still(&self, issuer: &str, subject: &str, person: &PersonId) -> bool {
         let inner = self.inner.lock();
-        let trusted = inner.trusted.as_ref().is_some_and(|(trusted, _)| trusted == issuer);
-        let account = inner.accounts.get(&format!("{issuer} {subject}"));
-        trusted && account.is_some_and(|account| inner.configured.same_person(account.person.as_str(), person))
+        let Some(trusted) = &inner.trusted else { return false };
+        let account = inner.accounts.get(&format!("{issuer} {subject}")).filter(|account| trusted.stands_by(account));
+        account.is_some_and(|account| inner.configured.same_person(account.person.as_str(), person))
     }
 
     /// Forgets whose groups nobody has confirmed for too long.
@@ -123,8 +147,8 @@ impl Directory {
 
 impl Inner {
     fn people(&self, now: Timestamp) -> Arc<People> {
-        let Some((issuer, valid_for)) = &self.trusted else { return Arc::clone(&self.configured) };
-        let valid = |account: &&Account| account.issuer == *issuer && now.since(account.seen) < *valid_for;
+        let Some(trusted) = &self.trusted else { return Arc::clone(&self.configured) };
+        let valid = |account: &&Account| trusted.stands_by(account) && now.since(account.seen) < trusted.valid_for;
         let mut people = People::clone(&self.configured);
         for account in self.accounts.values().filter(valid) {
             people = account.groups.iter().fold(people, |people, group| people.with_member(&account.person, group));
@@ -158,6 +182,7 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
+    use super::super::oidc::GroupsClaim;
     use super::*;
 
     type Told = Arc<Mutex<Arc<People>>>;
@@ -172,10 +197,32 @@ mod tests {
         Arc::new(People::new(groups, aliases.collect()).unwrap().with_open(["owners".to_owned()]))
     }
 
+    fn settings(issuer: &str, subjects: &[(&str, &str)], meaning: &[(&str, &str)]) -> Settings {
+        let subjects = subjects.iter().map(|(subject, person)| ((*subject).to_owned(), person.parse().unwrap()));
+        let one = |group: &str| BTreeSet::from([group.to_owned()]);
+        let meaning = meaning.iter().map(|(value, group)| ((*value).to_owned(), one(group)));
+        Settings {
+            issuer: issuer.to_owned(),
+            client_id: "holdpoint".to_owned(),
+            client_secret: None,
+            redirect_uri: "https://holdpoint/signin/oidc/callback".to_owned(),
+            scopes: Vec::new(),
+            person_claim: "email".to_owned(),
+            subjects: subjects.collect(),
+            groups: Some(GroupsClaim { claim: "groups".to_owned(), entries_max: 100, meaning: meaning.collect() }),
+            device_sign_in: false,
+            ca: None,
+        }
+    }
+
+    fn trusted(issuer: &str, seconds: u64) -> Option<Trusted> {
+        Some(Trusted { settings: settings(issuer, &[], &[]), valid_for: Duration::from_secs(seconds) })
+    }
+
     fn directory(accounts: Vec<Account>) -> (Directory, Told) {
         let told: Told = Arc::new(Mutex::new(configured(&[])));
         let teller = Arc::clone(&told);
-        let trusted = Some(("https://idp".to_owned(), Duration::from_secs(100)));
+        let trusted = trusted("https://idp", 100);
         let tell = Box::new(move |people| *teller.lock() = people);
         (Directory::new(configured(&[]), trusted, accounts, tell), told)
     }
@@ -188,6 +235,7 @@ mod tests {
             person: person.parse().unwrap(),
             named,
             groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            under: settings("https://idp", &[], &[]).meaning_of(subject),
         }
     }
 
@@ -213,7 +261,7 @@ mod tests {
         let (next, told) = self::directory(vec![account]);
         next.sweep(at(99));
         assert_eq!(members(&told, "owners"), ["ana@x"]);
-        next.configure(configured(&[]), Some(("https://other".to_owned(), Duration::from_secs(100))), at(99));
+        next.configure(configured(&[]), trusted("https://other", 100), at(99));
         assert!(members(&told, "owners").is_empty());
     }
 
@@ -226,11 +274,7 @@ mod tests {
         assert!(!admit("1", "ana2@x", Named::ByClaim));
         assert!(!admit("2", "ana@x", Named::ByClaim));
         assert!(admit("2", "bo@x", Named::ByClaim));
-        directory.configure(
-            configured(&[("ana2@x", "ana@x")]),
-            Some(("https://idp".to_owned(), Duration::ZERO)),
-            at(0),
-        );
+        directory.configure(configured(&[("ana2@x", "ana@x")]), trusted("https://idp", 0), at(0));
         assert!(admit("1", "ana2@x", Named::ByClaim));
         assert!(directory.is_still("https://idp", "1", &"ana@x".parse().unwrap()));
         assert!(!directory.is_still("https://idp", "1", &"bo@x".parse().unwrap()));
@@ -240,5 +284,58 @@ mod tests {
         assert!(!directory.is_still("https://idp", "1", &"ana@x".parse().unwrap()));
         directory.configure(configured(&[]), None, at(0));
         assert!(!directory.is_still("https://idp", "1", &"cy@x".parse().unwrap()));
+    }
+    #[test]
+    fn what_the_operator_takes_back_counts_no_more() {
+        let named = &[("1", "ana@x"), ("2", "bo@x")];
+        let meaning = &[("a", "owners"), ("b", "owners")];
+        let before = settings("https://idp", named, meaning);
+        let (ana, bo) = ("ana@x".parse().unwrap(), "bo@x".parse().unwrap());
+        for (what, after, ana_stays, bo_stays) in [
+            ("nothing", before.clone(), true, true),
+            ("a mapping", settings("https://idp", &named[1..], meaning), false, true),
+            ("another person", settings("https://idp", &[("1", "cy@x"), ("2", "bo@x")], meaning), false, true),
+            ("a value of a group", settings("https://idp", named, &meaning[1..]), false, false),
+            ("what a value means", settings("https://idp", named, &[("a", "others"), ("b", "owners")]), false, false),
+            ("the claim", Settings { person_claim: "sub".to_owned(), ..before.clone() }, false, false),
+            ("the groups", Settings { groups: None, ..before.clone() }, false, false),
+            ("the issuer", settings("https://other", named, meaning), false, false),
+        ] {
+            let (directory, told) = directory(Vec::new());
+            let trust = |settings| Some(Trusted { settings, valid_for: Duration::from_secs(100) });
+            directory.configure(configured(&[]), trust(before.clone()), at(0));
+            let mut kept = Vec::new();
+            for (subject, person) in named {
+                let under = before.meaning_of(subject);
+                let who = SignedIn { under, ..who(subject, person, Named::ByOperator, &["owners"]) };
+                kept.push(directory.admit(&who, at(0)).unwrap());
+            }
+            assert_eq!(members(&told, "owners"), ["ana@x", "bo@x"]);
+            let expected: Vec<_> = [(ana_stays, "ana@x"), (bo_stays, "bo@x")]
+                .into_iter()
+                .filter(|(stays, _)| *stays)
+                .map(|(_, who)| who)
+                .collect();
+            // After a reload, and after a restart.
+            directory.configure(configured(&[]), trust(after.clone()), at(1));
+            let (next, next_told) = self::directory(kept);
+            next.configure(configured(&[]), trust(after), at(1));
+            for (directory, told) in [(directory, told), (next, next_told)] {
+                let still = (directory.is_still("https://idp", "1", &ana), directory.is_still("https://idp", "2", &bo));
+                assert_eq!(still, (ana_stays, bo_stays), "{what}");
+                assert_eq!(members(&told, "owners"), expected, "{what}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_account_of_which_nobody_knows_how_it_came_to_be_counts_for_nothing() {
+        let kept = r#"{"issuer":"https://idp","subject":"1","person":"ana@x","groups":["owners"],"seen":"1970-01-01T00:00:00Z"}"#;
+        let (directory, told) = directory(vec![serde_json::from_str(kept).unwrap()]);
+        directory.sweep(at(1));
+        assert!(!directory.is_still("https://idp", "1", &"ana@x".parse().unwrap()));
+        assert!(members(&told, "owners").is_empty());
+        // It is still known which account that is.
+        assert!(directory.admit(&who("2", "ana@x", Named::ByClaim, &[]), at(1)).is_err());
     }
 }

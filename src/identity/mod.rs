@@ -23,6 +23,7 @@ pub use agents::PrincipalSettings;
 pub use directory::Account;
 pub use directory::Directory;
 pub use directory::Tell;
+pub use directory::Trusted;
 pub use error::IdentityError;
 pub use error::KeySetError;
 pub use key::KeyHolder;

@@ -516,9 +516,6 @@ pub struct DeviceStart {
     pub user_code: String,
     /// Where.
     pub verification_uri: String,
-    /// Where it is typed in already.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verification_uri_complete: Option<String>,
     /// How many seconds there are for it.
     pub expires_in: u64,
     /// How many seconds to wait between two questions.

@@ -161,7 +161,7 @@ struct Shared {
     streams: Arc<Streams>,
     openapi: String,
     desk: Desk,
-    sessions: Sessions,
+    sessions: Arc<Sessions>,
     attempts: Attempts,
     past: Pasts,
     answers: Arc<Answers>,
@@ -174,7 +174,7 @@ pub fn router(state: AdminState) -> Router {
     let shared = Arc::new(Shared {
         streams: Arc::new(streams),
         openapi: openapi::json(),
-        sessions: Sessions::new(state.settings.sessions.clone(), &state.sign_in.kept),
+        sessions: Arc::new(Sessions::new(state.settings.sessions.clone(), &state.sign_in.kept)),
         desk: Desk::default(),
         attempts: Attempts::default(),
         past: Pasts::default(),

@@ -260,23 +260,21 @@ impl Sessions {
         self.with(key, now, |session| session.holder.clone())
     }
 
+    /// Whether a session has not been ended.
+    pub(in crate::review) fn is_open(&self, key: SessionKey) -> bool {
+        self.open.lock().contains_key(&key)
+    }
+
     /// Ends a session.
     pub(in crate::review) fn end(&self, key: SessionKey) {
         self.open.lock().remove(&key);
     }
 
-    /// Ends those that the provider says are over. Where a session does not know its name there, it
-    /// ends with any session of its account.
+    /// Ends those that the provider says are over.
     pub(in crate::review) fn end_all(&self, over: &LoggedOut) -> Vec<SessionKey> {
-        let is_over = |session: &Session| {
-            let Holder::Account(own) = &session.holder else { return false };
-            let account = over.subject.as_ref().is_none_or(|subject| *subject == own.subject);
-            let theirs = match (&over.session, &own.theirs) {
-                (Some(over), Some(theirs)) => over == theirs,
-                (Some(_), None) => over.subject.is_some(),
-                (None, _) => true,
-            };
-            own.issuer == over.issuer && account && theirs
+        let is_over = |session: &Session| match &session.holder {
+            Holder::Account(own) => over.is_about(&own.issuer, &own.subject, own.theirs.as_deref()),
+            Holder::Token(_) => false,
         };
         let mut open = self.open.lock();
         let ended: Vec<_> = open.iter().filter(|(_, session)| is_over(session)).map(|(key, _)| *key).collect();

@@ -201,6 +201,7 @@ fn oidc_settings(config: &config::Oidc) -> Result<oidc::Settings, ServerError> {
         person_claim: config.person_claim.clone(),
         subjects: config.subjects.clone(),
         groups,
+        device_sign_in: config.device_sign_in,
         ca: config.ca.as_ref().map(|ca| ca.path().to_owned()),
     })
 }

@@ -31,6 +31,7 @@ use crate::config;
 use crate::config::Config;
 use crate::gate::Gate;
 use crate::identity::ReviewerTokens;
+use crate::identity::Trusted;
 use crate::identity::oidc::Provider;
 use crate::model::Clock;
 use crate::model::EventId;
@@ -233,7 +234,8 @@ impl Reload {
         let policy = loaded.policy.digest();
         let policy_changed = policy != self.gate.policy().digest();
         let clock = &self.journal.clock;
-        let trusted = loaded.oidc.as_ref().map(|oidc| (oidc.issuer.clone(), loaded.groups_valid_for));
+        let valid_for = loaded.groups_valid_for;
+        let trusted = loaded.oidc.clone().map(|settings| Trusted { settings, valid_for });
         let provider = loaded.oidc.map(|oidc| Provider::new(oidc, clock.clone())).transpose()?;
         self.approvals.reconfigure(loaded.approvals);
         self.sign_in.directory.configure(loaded.people, trusted, clock.now());

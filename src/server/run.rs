@@ -33,6 +33,7 @@ use crate::gate::Gate;
 use crate::gate::Spool;
 use crate::identity::AuthMetrics;
 use crate::identity::Directory;
+use crate::identity::Trusted;
 use crate::identity::oidc;
 use crate::identity::oidc::Provider;
 use crate::model::Clock;
@@ -413,7 +414,7 @@ async fn sign_in(
         serde_json::from_str(&kept.text).inspect_err(unreadable).ok()
     });
     let told = approvals.clone();
-    let trusted = oidc.as_ref().map(|oidc| (oidc.issuer.clone(), groups_valid_for));
+    let trusted = oidc.clone().map(|settings| Trusted { settings, valid_for: groups_valid_for });
     let tell = Box::new(move |people| told.set_people(people));
     let directory = Directory::new(approvals.people(), trusted, accounts, tell);
     directory.sweep(clock.now());

@@ -140,6 +140,7 @@ telemetry: {{log: {{format: json, level: info}}}}
 
     def configure(self, issuer, **more):
         keys = {"issuer": issuer, "client_id": "holdpoint", "client_secret": "file:oidc.secret", "public_url": self.url,
+                "device_sign_in": True,
                 "person_claim": "email", "subjects": {"olga": "olga@example.com"},
                 "groups_claim": "groups", "groups": {"data-owners": ["idp-owners"]}}
         keys.update(more)

@@ -80,10 +80,11 @@ def device(holdpoint, login, config=None):
     command = [holdpoint.program, "login", "--server", holdpoint.url]
     environment = {"PATH": os.environ["PATH"], "XDG_CONFIG_HOME": holdpoint.path(config)}
     program = Process(command, env=environment)
-    url = program.logged(lambda line: line.startswith("or open") and line.split()[-1])
+    url = program.logged(lambda line: line.startswith("Open ") and line.split()[-1])
+    code = program.logged(lambda line: line.startswith("and type in") and line.split()[-1])
     browser = Browser()
-    page = browser.get(url)
-    # Type in, confirm, say who, agree.
+    page = browser.submit(browser.get(url), user_code=code)
+    # Confirm, say who, agree.
     for _ in range(6):
         if "Sign-in Success" in page.words:
             break
@@ -490,6 +491,10 @@ def bad_discovery(holdpoint, provider):
     run = holdpoint.cli("login")
     expect(f"login ({run.stderr})", run.returncode, 4)
     contains("login", run.stderr, "no sign-in by device code")
+    holdpoint.configure(provider.issuer, device_sign_in=None)
+    run = holdpoint.cli("login")
+    expect(f"login where it is off ({run.stderr})", run.returncode, 4)
+    contains("login where it is off", run.stderr, "reviewers.oidc.device_sign_in")
     holdpoint.configure("http://127.0.0.1:9")
     provider.behave()
     answer = Browser().get(holdpoint.url + "/signin/oidc")

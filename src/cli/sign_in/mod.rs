@@ -80,9 +80,6 @@ async fn login(args: &ConnectionArgs, terminal: &mut Terminal) -> Result<(), Fai
     let uri = text::one_line(&start.verification_uri);
     terminal.say(&format!("Open {uri}"))?;
     terminal.say(&format!("and type in  {}", text::one_line(&start.user_code)))?;
-    if let Some(complete) = &start.verification_uri_complete {
-        terminal.say(&format!("or open      {}", text::one_line(complete)))?;
-    }
     let minutes = start.expires_in.div_ceil(60);
     terminal
         .say(&format!("Type in only a code that you have asked for yourself. There are {minutes} minutes for it."))?;

@@ -35,6 +35,8 @@ pub struct SignedIn {
     pub named: Named,
     /// In which groups of reviewers the provider's word puts them.
     pub groups: BTreeSet<String>,
+    /// Under which settings, by [`Settings::meaning_of`].
+    pub under: String,
 }
 
 /// What `claims` say about who has signed in.
@@ -47,6 +49,7 @@ pub(super) fn read(claims: &Claims, settings: &Settings) -> Result<SignedIn, Sig
         person: person(claims, subject, settings)?,
         named: if settings.subjects.contains_key(subject) { Named::ByOperator } else { Named::ByClaim },
         groups: settings.groups.as_ref().map_or_else(|| Ok(BTreeSet::new()), |groups| reviewing(claims, groups))?,
+        under: settings.meaning_of(subject),
         subject: subject.to_owned(),
     })
 }
@@ -152,6 +155,7 @@ mod tests {
                 entries_max: 4,
                 meaning: BTreeMap::from([("a".to_owned(), one("owners")), ("b".to_owned(), one("security"))]),
             }),
+            device_sign_in: false,
             ca: None,
         }
     }

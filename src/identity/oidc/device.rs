@@ -36,11 +36,6 @@ impl DeviceCode {
         self.response.verification_uri().as_str()
     }
 
-    /// Where it is typed in already, if the provider has such a page.
-    pub fn verification_uri_complete(&self) -> Option<&str> {
-        self.response.verification_uri_complete().map(|uri| uri.secret().as_str())
-    }
-
     /// How long there is time for it.
     pub fn expires_in(&self) -> Duration {
         self.response.expires_in().min(WITHIN)
@@ -51,8 +46,11 @@ impl Provider {
     /// Begins.
     ///
     /// # Errors
-    /// [`SignInError`] if the provider does not offer it or cannot be asked.
+    /// [`SignInError`] if it is not allowed, or if the provider does not offer it or cannot be asked.
     pub async fn begin_device(&self) -> Result<DeviceCode, SignInError> {
+        if !self.settings.device_sign_in {
+            return Err(SignInError::DeviceOff);
+        }
         let known = self.knowledge.get().await?;
         let url = known.metadata.device_authorization_endpoint.clone().ok_or(SignInError::NoDeviceCode)?;
         let client = self.client(&known)?.set_device_authorization_url(DeviceAuthorizationUrl::from_url(url));

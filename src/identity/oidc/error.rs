@@ -17,6 +17,11 @@ pub enum SignInError {
         "the identity provider offers no sign-in by device code; use a browser or a reviewer token, or turn the device grant on for this client there"
     )]
     NoDeviceCode,
+    /// The operator has not allowed it.
+    #[error(
+        "sign-in by device code is not turned on here (`reviewers.oidc.device_sign_in`); sign in with a browser, or use a reviewer token in a terminal"
+    )]
+    DeviceOff,
     /// Too many people are at it.
     #[error("too many sign-ins are under way; try again in a minute")]
     Busy,
@@ -58,6 +63,7 @@ impl SignInError {
             Self::Unreachable(_) => "unreachable",
             Self::Discovery(_) => "discovery",
             Self::NoDeviceCode => "no_device_code",
+            Self::DeviceOff => "device_off",
             Self::Busy => "busy",
             Self::Unknown => "unknown",
             Self::Refused(_) => "refused",
@@ -93,6 +99,7 @@ impl SignInError {
         match self {
             Self::Unreachable(_) | Self::Discovery(_) | Self::Busy | Self::NoRandomness => true,
             Self::NoDeviceCode
+            | Self::DeviceOff
             | Self::Unknown
             | Self::Refused(_)
             | Self::Issuer

@@ -40,6 +40,20 @@ pub struct LoggedOut {
     pub session: Option<String>,
 }
 
+impl LoggedOut {
+    /// Whether it is about what began with `session` of an account there. Of one that does not know its
+    /// session, with any of the account.
+    pub fn is_about(&self, issuer: &str, subject: &str, session: Option<&str>) -> bool {
+        let account = self.subject.as_ref().is_none_or(|over| over == subject);
+        let theirs = match (self.session.as_deref(), session) {
+            (Some(over), Some(theirs)) => over == theirs,
+            (Some(_), None) => self.subject.is_some(),
+            (None, _) => true,
+        };
+        self.issuer == issuer && account && theirs
+    }
+}
+
 /// Logout tokens that were obeyed, by their `jti`, for as long as they would be believed again.
 #[derive(Debug, Default)]
 pub struct Obeyed(Mutex<BTreeMap<String, Timestamp>>);

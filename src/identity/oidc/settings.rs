@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 
+use crate::model::CanonicalHasher;
 use crate::model::PersonId;
 
 /// One identity provider, and what its words mean here.
@@ -28,8 +29,38 @@ pub struct Settings {
     pub subjects: BTreeMap<String, PersonId>,
     /// What it says about groups; `None` if it is not asked.
     pub groups: Option<GroupsClaim>,
+    /// Whether terminals may sign in by device code.
+    pub device_sign_in: bool,
     /// The roots that it is trusted by; `None` for those of the machine.
     pub ca: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Whether browsers reach us by TLS.
+    pub fn is_public_secure(&self) -> bool {
+        self.redirect_uri.starts_with("https://")
+    }
+
+    /// The digest of what makes an account of `subject` a person and a member of groups here: it
+    /// is another one as soon as the operator has changed any of that.
+    pub fn meaning_of(&self, subject: &str) -> String {
+        let mut hasher = CanonicalHasher::new("holdpoint-account-meaning-1");
+        hasher.field(self.person_claim.as_bytes());
+        let named = self.subjects.get(subject);
+        hasher.count(usize::from(named.is_some()));
+        named.iter().for_each(|person| hasher.field(person.as_str().as_bytes()));
+        hasher.count(usize::from(self.groups.is_some()));
+        if let Some(groups) = &self.groups {
+            hasher.field(groups.claim.as_bytes());
+            hasher.count(groups.meaning.len());
+            for (value, meant) in &groups.meaning {
+                hasher.field(value.as_bytes());
+                hasher.count(meant.len());
+                meant.iter().for_each(|group| hasher.field(group.as_bytes()));
+            }
+        }
+        hasher.finish().to_hex()
+    }
 }
 
 /// What an identity provider says about groups.

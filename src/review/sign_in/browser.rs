@@ -38,8 +38,8 @@ pub(super) struct Waiting {
 }
 
 /// `GET /signin/oidc?to=PLACE`: off to the provider. Begins an attempt and nothing else.
-pub(in crate::review) async fn begin(Extract(admin): Extract<Admin>, uri: Uri) -> Response {
-    go(&admin, &uri).await.unwrap_or_else(|refused| web::problem(None, &refused))
+pub(in crate::review) async fn begin(Extract(admin): Extract<Admin>, peer: Peer, uri: Uri) -> Response {
+    go(&admin, peer, &uri).await.unwrap_or_else(|refused| web::problem(None, &refused))
 }
 
 /// `GET /signin/oidc/callback`: back with the answer.
@@ -50,15 +50,15 @@ pub(in crate::review) async fn callback(Extract(admin): Extract<Admin>, request:
     back.unwrap_or_else(|refused| web::problem(None, &refused))
 }
 
-async fn go(admin: &Admin, uri: &Uri) -> Result<Response, Refused> {
+async fn go(admin: &Admin, peer: Peer, uri: &Uri) -> Result<Response, Refused> {
     let to = query::pairs(uri, &["to"])?.into_iter().next().map(|(_, to)| to).unwrap_or_default();
     let provider = provider(admin)?;
     let begun = provider.begin().await.map_err(|error| refused(admin, &error))?;
     let cookie = random().ok_or_else(|| refused(admin, &SignInError::NoRandomness))?;
     let browser = Sha256::of(cookie.as_bytes());
     let waiting = Waiting { proof: begun.proof, browser, to: web::place_here(&to).to_owned() };
-    admin.desk.browsers.remember(&begun.state, waiting, admin.state.clock.now());
-    let secure = is_secure(provider.settings());
+    admin.desk.browsers.remember(&begun.state, peer.network(), waiting, admin.state.clock.now());
+    let secure = provider.settings().is_public_secure();
     let field = set_cookie(&attempt_cookie(&begun.state, secure), Some(&cookie), secure, ATTEMPT_SECONDS);
     Ok(see(&begun.url, &[field]))
 }
@@ -67,9 +67,9 @@ async fn come(admin: &Admin, uri: &Uri, headers: &HeaderMap, peer: Peer) -> Resu
     let unknown = || refused(admin, &SignInError::Unknown);
     let (state, answer) = answer(uri).ok_or_else(unknown)?;
     let provider = provider(admin)?;
-    let secure = is_secure(provider.settings());
+    let secure = provider.settings().is_public_secure();
     let name = attempt_cookie(&state, secure);
-    let cookie = cookie(headers, &name).ok_or_else(unknown)?;
+    let cookie = web::cookie(headers, &name).ok_or_else(unknown)?;
     let waiting = admin.desk.browsers.take(&state, admin.state.clock.now()).ok_or_else(unknown)?;
     if Sha256::of(cookie.as_bytes()) != waiting.browser {
         return Err(unknown());
@@ -118,11 +118,6 @@ fn see(place: &str, cookies: &[String]) -> Response {
     response
 }
 
-/// Whether browsers reach us by TLS.
-fn is_secure(settings: &crate::identity::oidc::Settings) -> bool {
-    settings.redirect_uri.starts_with("https://")
-}
-
 /// One for each attempt, so that two windows do not disturb each other.
 fn attempt_cookie(state: &str, secure: bool) -> String {
     let short = state.get(..12).unwrap_or_default();
@@ -133,15 +128,6 @@ fn set_cookie(name: &str, value: Option<&str>, secure: bool, seconds: u64) -> St
     let more = if secure { "; Secure" } else { "" };
     // Lax, since the provider sends the browser back from another site.
     format!("{name}={}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{more}", value.unwrap_or_default())
-}
-
-/// The one value of a cookie.
-fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    let fields = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);
-    let first = values.next()?;
-    values.all(|other| other == first).then(|| first.to_owned())
 }
 
 fn is_cookie_byte(byte: u8) -> bool {

@@ -23,8 +23,8 @@ use crate::review::refused::Code;
 use crate::review::refused::Refused;
 use crate::review::session::Carrier;
 use crate::review::session::random;
+use crate::review::web::Peer;
 
-use super::DEVICES_MAX;
 use super::establish;
 use super::forget;
 use super::provider;
@@ -42,7 +42,7 @@ pub(super) type Outcome = Arc<Result<SignedIn, SignInError>>;
     request_body(content = Object, description = "An empty object."),
     responses(
         (status = 200, description = "What the person has to do.", body = DeviceStart),
-        (status = 403, description = "The identity provider does not offer it.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The identity provider does not offer it, or the configuration does not allow it.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No identity provider is configured.", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too many are at it.", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The identity provider does not answer.", body = Problem, content_type = "application/problem+json"),
@@ -51,12 +51,15 @@ pub(super) type Outcome = Arc<Result<SignedIn, SignInError>>;
 )]
 pub(in crate::review) async fn begin(
     Extract(admin): Extract<Admin>,
+    peer: Peer,
     body: Object,
 ) -> Result<Json<DeviceStart>, Refused> {
     body.only(&[])?;
     let provider = provider(&admin)?;
     let now = admin.state.clock.now();
-    if admin.desk.devices.len(now) >= DEVICES_MAX {
+    // Held until the attempt is remembered, so that no more are on their way to the provider either.
+    let place = admin.desk.beginning.try_acquire();
+    if place.is_err() || admin.desk.devices.is_full_for(peer.network(), now) {
         return Err(refused(&admin, &SignInError::Busy));
     }
     let code = provider.begin_device().await.map_err(|error| refused(&admin, &error))?;
@@ -65,12 +68,11 @@ pub(in crate::review) async fn begin(
         device: device.clone(),
         user_code: code.user_code().to_owned(),
         verification_uri: code.verification_uri().to_owned(),
-        verification_uri_complete: code.verification_uri_complete().map(str::to_owned),
         expires_in: code.expires_in().as_secs(),
         interval: INTERVAL.as_secs(),
     };
     let (tell, told) = watch::channel(None);
-    admin.desk.devices.remember(&device, told, now);
+    admin.desk.devices.remember(&device, peer.network(), told, now);
     tokio::spawn(ask(provider, code, tell, admin.state.drain.clone()));
     Ok(Json(start))
 }

@@ -44,9 +44,16 @@ pub(in crate::review) async fn logout(Extract(admin): Extract<Admin>, request: R
         Err(error) => return bad(&error.to_string()),
     };
     let ended = admin.sessions.end_all(&over);
+    // Somebody may have signed in whose terminal has not come for its session yet.
+    admin.desk.devices.forget(|told| {
+        told.borrow()
+            .as_deref()
+            .and_then(|outcome| outcome.as_ref().ok())
+            .is_some_and(|who| over.is_about(&who.issuer, &who.subject, who.session.as_deref()))
+    });
     tracing::info!(sessions = ended.len(), "the identity provider has ended sessions");
     if forget(&admin, &ended).await.is_err() {
-        // They are over in this process; the provider may say it again for the next one.
+        // They are over in this process, which goes on trying to tell the store.
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     (StatusCode::OK, Body::empty()).into_response()

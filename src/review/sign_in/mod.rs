@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::Semaphore;
 use tokio::sync::watch;
 
 use crate::approval::store::Kept;
@@ -53,12 +54,19 @@ pub struct SignIn {
 pub(super) struct Desk {
     browsers: Attempts<Waiting>,
     devices: Attempts<watch::Receiver<Option<Outcome>>>,
+    /// Places for terminals that begin.
+    beginning: Semaphore,
     obeyed: Obeyed,
 }
 
 impl Default for Desk {
     fn default() -> Self {
-        Self { browsers: Attempts::new(BROWSERS_MAX), devices: Attempts::new(DEVICES_MAX), obeyed: Obeyed::default() }
+        Self {
+            browsers: Attempts::new(BROWSERS_MAX, BROWSERS_PER_NETWORK_MAX),
+            devices: Attempts::new(DEVICES_MAX, DEVICES_PER_NETWORK_MAX),
+            beginning: Semaphore::new(DEVICES_MAX),
+            obeyed: Obeyed::default(),
+        }
     }
 }
 
@@ -103,35 +111,49 @@ pub(super) fn is_good(admin: &Shared, holder: &Holder) -> bool {
     }
 }
 
-/// Ends a session, here at once and in the store as soon as it can be written. Should that fail,
-/// it may be there again after a restart, until its time is over.
+/// Ends a session, here at once and in the store as soon as it can be written. Should this process
+/// end before that, it is there again after the restart, until its time is over.
 pub(super) fn end(admin: &Shared, key: SessionKey) {
     admin.sessions.end(key);
-    let approvals = admin.state.approvals.clone();
+    let (state, age_max) = (admin.state.clone(), admin.state.settings.sessions.age_max);
+    let until = state.clock.now().plus(age_max);
     tokio::spawn(async move {
-        if let Err(error) = approvals.drop_kept(Shelf::Sessions, key.name()).await {
+        // No longer than the store would have it anyway.
+        while let Err(error) = state.approvals.drop_kept(Shelf::Sessions, key.name()).await {
             tracing::error!(%error, "a session that has ended is still in the store");
+            if state.clock.now() > until || state.drain.is_cancelled() {
+                return;
+            }
+            tokio::time::sleep(RETRY_EVERY).await;
         }
     });
 }
 
 /// Has the store know when a session was used last.
-pub(super) fn write(admin: &Shared, kept: Option<Kept>) {
+pub(super) fn write(admin: &Shared, key: SessionKey, kept: Option<Kept>) {
     let Some(kept) = kept else { return };
-    let approvals = admin.state.approvals.clone();
+    let (sessions, approvals) = (Arc::clone(&admin.sessions), admin.state.approvals.clone());
     tokio::spawn(async move {
+        // It may have ended meanwhile, and must not come back.
+        if !sessions.is_open(key) {
+            return;
+        }
         if let Err(error) = approvals.keep(kept).await {
             tracing::warn!(%error, "the store does not know that a session was used");
         }
     });
 }
 
-/// Takes ended sessions out of the store.
+/// Takes ended sessions out of the store. Those that it cannot take out now it takes out later.
 pub(super) async fn forget(admin: &Shared, ended: &[SessionKey]) -> Result<(), Refused> {
+    let mut failed = None;
     for key in ended {
-        admin.state.approvals.drop_kept(Shelf::Sessions, key.name()).await?;
+        if let Err(error) = admin.state.approvals.drop_kept(Shelf::Sessions, key.name()).await {
+            end(admin, *key);
+            failed = Some(error);
+        }
     }
-    Ok(())
+    failed.map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// What to say of an attempt that failed. The log hears of it once.
@@ -155,9 +177,14 @@ pub(super) fn provider(admin: &Shared) -> Result<Arc<Provider>, Refused> {
 
 /// Attempts in browsers at one time; each is a few hundred bytes.
 const BROWSERS_MAX: usize = 10_000;
+const BROWSERS_PER_NETWORK_MAX: usize = 256;
 
 /// Attempts from terminals at one time; each asks the provider every few seconds.
-pub(super) const DEVICES_MAX: usize = 32;
+const DEVICES_MAX: usize = 32;
+const DEVICES_PER_NETWORK_MAX: usize = 4;
+
+/// After the store could not be written.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// How long it is known which account is which person: for longer than anybody leaves and comes
 /// back.

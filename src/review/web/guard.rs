@@ -4,8 +4,10 @@
 //! come from one of our own pages, which the browser says (`Sec-Fetch-Site`, `Origin`) and which the
 //! form's token shows; asking for a page never changes anything.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -44,8 +46,25 @@ impl Default for Peer {
 }
 
 impl Peer {
+    /// Whose limits it counts against: its address, and of IPv6 the network, since one customer of a
+    /// provider has a whole /64.
+    pub(in crate::review) fn network(self) -> IpAddr {
+        match self.address.to_canonical() {
+            IpAddr::V4(address) => IpAddr::V4(address),
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
+        }
+    }
+
     pub(super) fn of(parts: &Parts) -> Self {
         parts.extensions.get().copied().unwrap_or_default()
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Peer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(parts))
     }
 }
 
@@ -79,9 +98,10 @@ impl FromRequestParts<Admin> for Visitor {
 /// The session of a request, if it has a good one.
 pub(in crate::review) fn session(admin: &Shared, headers: &HeaderMap, peer: Peer, by: By) -> Option<Known> {
     let now = admin.state.clock.now();
-    let mut known = admin.sessions.find(&cookie(headers, peer)?, Carrier::Cookie, by, now)?;
+    let mut known =
+        admin.sessions.find(&session_cookie(headers, is_public_secure(admin, peer))?, Carrier::Cookie, by, now)?;
     if sign_in::is_good(admin, &known.holder) {
-        sign_in::write(admin, known.unwritten.take());
+        sign_in::write(admin, known.key, known.unwritten.take());
         return Some(known);
     }
     sign_in::end(admin, known.key);
@@ -121,21 +141,30 @@ pub(in crate::review) fn set_cookie(value: Option<&str>, secure: bool, age_max: 
 }
 
 /// Whether the browser speaks TLS, if not with us then with a proxy in front of us.
-pub(super) fn is_secure(headers: &HeaderMap, peer: Peer) -> bool {
-    peer.tls || headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"))
+pub(super) fn is_secure(admin: &Shared, headers: &HeaderMap, peer: Peer) -> bool {
+    let origin = headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
+    is_public_secure(admin, peer) || origin
+}
+
+/// Whether all browsers speak TLS, as far as the configuration says.
+fn is_public_secure(admin: &Shared, peer: Peer) -> bool {
+    let provider = admin.state.sign_in.provider.load();
+    peer.tls || provider.as_ref().is_some_and(|provider| provider.settings().is_public_secure())
 }
 
 /// Where TLS is spoken only the cookie counts that nobody can have set without it.
-fn cookie(headers: &HeaderMap, peer: Peer) -> Option<String> {
-    let named = |name: &str| {
-        let fields = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let mut values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);
-        let first = values.next()?;
-        // Two of one name: somebody has tried to put theirs beside ours.
-        values.all(|other| other == first).then(|| first.to_owned())
-    };
-    named(SECURE_COOKIE).or_else(|| if peer.tls { None } else { named(PLAIN_COOKIE) })
+fn session_cookie(headers: &HeaderMap, secure: bool) -> Option<String> {
+    let plain = || if secure { None } else { cookie(headers, PLAIN_COOKIE) };
+    cookie(headers, SECURE_COOKIE).or_else(plain)
+}
+
+/// The one value of the cookie `name`. Two of one name: somebody has tried to put theirs beside ours.
+pub(in crate::review) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let fields = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);
+    let first = values.next()?;
+    values.all(|other| other == first).then(|| first.to_owned())
 }
 
 /// The sign-in page that leads back to `uri`.
@@ -202,8 +231,7 @@ mod tests {
 
     #[test]
     fn a_cookie_counts_once_and_where_tls_is_spoken_only_the_safe_one() {
-        let plain = Peer { address: Ipv4Addr::LOCALHOST.into(), tls: false };
-        let tls = Peer { tls: true, ..plain };
+        let (plain, tls) = (false, true);
         let cases = [
             ("holdpoint=a", plain, Some("a")),
             ("holdpoint=a", tls, None),
@@ -213,8 +241,8 @@ mod tests {
             ("holdpoint=a; holdpoint=b", plain, None),
             ("", plain, None),
         ];
-        for (field, peer, expected) in cases {
-            assert_eq!(cookie(&headers(&[("cookie", field)]), peer).as_deref(), expected, "{field} {peer:?}");
+        for (field, secure, expected) in cases {
+            assert_eq!(session_cookie(&headers(&[("cookie", field)]), secure).as_deref(), expected, "{field} {secure}");
         }
     }
 

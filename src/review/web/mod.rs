@@ -33,6 +33,7 @@ mod sign_in;
 mod timeline;
 
 pub(super) use attempts::Attempts;
+pub(super) use guard::cookie;
 pub(super) use guard::place_here;
 pub(super) use guard::session;
 pub(super) use guard::set_cookie;

@@ -70,7 +70,7 @@ pub(super) async fn answer(Extract(admin): Extract<Admin>, request: Request) -> 
     let state = &admin.state;
     let now = state.clock.now();
     let to = form.text("to");
-    if let Some(wait) = admin.attempts.wait(peer.address, now) {
+    if let Some(wait) = admin.attempts.wait(peer.network(), now) {
         let alert = format!("too many attempts from your address have failed; try again in {}", moment::long(wait));
         let mut response = shown(&admin, StatusCode::TOO_MANY_REQUESTS, to, Some(alert));
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
@@ -80,7 +80,7 @@ pub(super) async fn answer(Extract(admin): Extract<Admin>, request: Request) -> 
         Ok(token) => token,
         Err(error) => {
             state.auth_metrics.failed(KeyKind::Reviewer, &error);
-            admin.attempts.failed(peer.address, now);
+            admin.attempts.failed(peer.network(), now);
             return shown(&admin, StatusCode::UNAUTHORIZED, to, Some(error.to_string()));
         }
     };
@@ -95,7 +95,7 @@ pub(super) async fn answer(Extract(admin): Extract<Admin>, request: Request) -> 
     };
     begun.ended.into_iter().for_each(|ended| accounts::end(&admin, ended));
     let age_max = state.settings.sessions.age_max.as_secs();
-    let field = guard::set_cookie(Some(&begun.secret), guard::is_secure(&fields, peer), age_max);
+    let field = guard::set_cookie(Some(&begun.secret), guard::is_secure(&admin, &fields, peer), age_max);
     with_cookie(Redirect::to(guard::place_here(to)).into_response(), &field)
 }
 
@@ -109,7 +109,7 @@ pub(super) async fn leave(Extract(admin): Extract<Admin>, visitor: Visitor, requ
     if visitor.session.made(form.text("csrf")) {
         accounts::end(&admin, visitor.session.key);
     }
-    let field = guard::set_cookie(None, guard::is_secure(&fields, visitor.peer), 0);
+    let field = guard::set_cookie(None, guard::is_secure(&admin, &fields, visitor.peer), 0);
     with_cookie(Redirect::to("/sign-in").into_response(), &field)
 }
 
