@@ -51,6 +51,8 @@ pub struct Policy {
     pub(super) reads: InputPaths,
     /// The same without the rules in shadow mode.
     pub(super) enforced_reads: InputPaths,
+    /// Whether rules or data say `approved_before` anywhere.
+    pub(super) mentions_history: bool,
     /// What decisions depend on, where they can be shared, and those made so far.
     pub(super) projection: Option<Projection>,
     pub(super) cache: Cache,
@@ -77,15 +79,21 @@ impl Policy {
         !self.shadow_kinds.is_empty() && BODY.iter().any(|name| self.reads.may_read(&["request", name]))
     }
 
-    /// True if a rule names what was approved before. The digest of a call, and so its whole body, is
-    /// then needed before it is decided.
+    /// True if a rule can look at what was approved before. The digest of a call, and so its whole body,
+    /// is then needed before it is decided.
     pub fn reads_history(&self) -> bool {
-        self.enforced_reads.names(&APPROVED_BEFORE)
+        self.asks_history(&self.enforced_reads)
     }
 
-    /// True if a rule in shadow mode names what was approved before.
+    /// True if a rule in shadow mode can look at what was approved before.
     pub fn shadow_reads_history(&self) -> bool {
-        !self.shadow_kinds.is_empty() && self.reads.names(&APPROVED_BEFORE)
+        !self.shadow_kinds.is_empty() && self.asks_history(&self.reads)
+    }
+
+    /// A rule that takes all of `input.context` looks for it only if the policy says its name somewhere;
+    /// one that did not find it would take the call for one that was never approved.
+    fn asks_history(&self, reads: &InputPaths) -> bool {
+        reads.names(&APPROVED_BEFORE) || (self.mentions_history && reads.may_read(&APPROVED_BEFORE))
     }
 
     /// The parts of the input that rules can look at.
@@ -307,7 +315,7 @@ fn trusts_body(reads: &InputPaths) -> bool {
 }
 
 /// Given only to policies that name it: it costs a look into the store for each call.
-const APPROVED_BEFORE: [&str; 2] = ["context", "approved_before"];
+pub(super) const APPROVED_BEFORE: [&str; 2] = ["context", "approved_before"];
 
 /// The parts of `input.request` that are known only once the body was read.
 pub(super) const BODY: [&str; 3] = ["body", "body_bytes", "body_error"];

@@ -18,6 +18,7 @@ use super::builtins;
 use super::cache::Cache;
 use super::check;
 use super::data;
+use super::decide::APPROVED_BEFORE;
 use super::decide::Policy;
 use super::error::LoadError;
 use super::error::LoadErrors;
@@ -87,12 +88,25 @@ impl Policy {
         set_timer(&mut loaded.engine, settings.evaluation_max);
         let reads = InputPaths::of(&loaded.modules, |_| true);
         let enforced_reads = InputPaths::of(&loaded.modules, |rule| !shadowed.has(rule));
+        let mentions_history = rego.iter().chain(&data).any(|source| source.text.contains(APPROVED_BEFORE[1]));
         let digest = digest(&rego, &data, &settings);
         let projection = Projection::of(&reads);
         let cache = Cache::new();
         let Shadowed { enforced: kinds, kinds: shadow_kinds, .. } = shadowed;
         let engine = loaded.engine;
-        Ok(Self { engine, projection, cache, kinds, shadow_kinds, reads, enforced_reads, rules, digest, settings })
+        Ok(Self {
+            engine,
+            projection,
+            cache,
+            kinds,
+            shadow_kinds,
+            reads,
+            enforced_reads,
+            mentions_history,
+            rules,
+            digest,
+            settings,
+        })
     }
 }
 

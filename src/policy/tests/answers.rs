@@ -154,6 +154,18 @@ fn what_was_approved_before_is_told_to_policies_that_name_it_and_is_never_rememb
     // It costs a look into the store, so whoever only looks around does not get it.
     let other = loaded("allow contains {\"rule\": \"a\"} if object.get(input.context, \"reason\", \"\") == \"\"");
     assert!(!other.reads_history());
+    // However a rule gets there, it is not told that there is nothing.
+    for rule in [
+        "deny contains {\"rule\": \"d\"} if object.get(input.context, [\"approved_before\", \"same_fingerprint_30d\"], 0) > 2",
+        "deny contains {\"rule\": \"d\"} if { context := input.context; context.approved_before.same_fingerprint_30d > 2 }",
+        "deny contains {\"rule\": \"d\"} if { all := input; all.context.approved_before.same_fingerprint_30d > 2 }",
+    ] {
+        let policy = loaded(rule);
+        assert!(policy.reads_history() && !policy.shares_decisions(), "{rule}");
+        let decided = policy.decide_knowing(&call, None, Some(History { same_fingerprint_30d: 3 }), id, now()).unwrap();
+        assert!(matches!(decided.effect, Effect::Deny(_)), "{rule}");
+        assert_eq!(policy.decide(&call, None, id, now()), Err(EvaluateError::HistoryUnknown), "{rule}");
+    }
     let shadow = loaded(
         "allow contains {\"rule\": \"k\", \"enforce\": \"shadow\"} if input.context.approved_before.same_fingerprint_30d > 2",
     );
