@@ -6,6 +6,7 @@ use crate::support::Ended::Reset;
 use crate::support::Ended::Status;
 use crate::support::Frames;
 use crate::support::POLICY;
+use crate::support::Silent;
 use crate::support::World;
 
 const HOST: &str = "proxy.test";
@@ -26,6 +27,7 @@ async fn frames(world: &World, fields: &[(&str, &str)], body: &[&[u8]]) -> Ended
 }
 
 const PROTOCOL_ERROR: u32 = 1;
+const FLOW_CONTROL_ERROR: u32 = 3;
 
 #[tokio::test]
 async fn frames_by_hand_pass_as_well() {
@@ -128,6 +130,32 @@ async fn a_body_over_http2_is_as_long_as_it_says() {
         );
         assert!(world.upstream.received().is_empty(), "{body:?}");
     }
+}
+
+/// A client may send one window of a body, which is a long one, and not a byte more.
+#[tokio::test]
+async fn a_body_that_nobody_takes_stops_at_its_window() {
+    let mut world = World::start();
+    let silent = Silent::start(world.folder.path()).await;
+    let tls = format!("ca: \"file:ca.pem\"\n    url: https://{}", silent.address);
+    world.configure(&format!("url: http://{}", world.upstream.address), &tls);
+    world.restart();
+    let key = key(&world);
+    let mut connection = Frames::connect(world.proxy, &world.tls, HOST).await;
+    // The window is ours to give only once the other side has heard of it, which comes before the answer.
+    connection.request(1, &request(&key, "/.well-known/holdpoint/approvals"), &[]).await;
+    assert_eq!(connection.ended(1).await, Status(200));
+    connection.head(3, &request(&key, "/open/a")).await;
+    silent.connected().await;
+    for _ in 0..16 {
+        connection.data(3, &[b'x'; 16 << 10]).await;
+    }
+    // It stands still, and its connection does not.
+    connection.request(5, &request(&key, "/closed/a"), &[]).await;
+    assert_eq!(connection.ended(5).await, Status(403));
+    connection.data(3, b"x").await;
+    let ended = connection.ended(3).await;
+    assert!(matches!(ended, Reset(FLOW_CONTROL_ERROR) | Gone(FLOW_CONTROL_ERROR)), "{ended:?}");
 }
 
 #[tokio::test]

@@ -64,6 +64,11 @@ impl Frames {
         self.send(HEADERS, END_HEADERS, stream, &block(fields)).await;
     }
 
+    /// Sends a piece of a body, and not its end.
+    pub(crate) async fn data(&mut self, stream: u32, piece: &[u8]) {
+        self.send(DATA, 0, stream, piece).await;
+    }
+
     /// Takes a request back.
     pub(crate) async fn reset(&mut self, stream: u32) {
         self.send(RESET, 0, stream, &8_u32.to_be_bytes()).await;
