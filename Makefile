@@ -10,8 +10,7 @@ check:
 	cargo clippy --all-targets -- -D warnings
 
 tools:
-	tests/clients/setup.sh
-	tests/browser/setup.sh
+	tests/setup.sh
 
 # One crypto library: neither ring nor OpenSSL may come in through a dependency.
 crates:

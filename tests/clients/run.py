@@ -3,7 +3,7 @@
 the upstream are counted, by the upstream.
 
 Usage: run.py PROGRAM [CLIENT|CASE...]      PROGRAM is the holdpoint binary; all clients and cases if none is named.
-Standard library only; the clients are in client.py and client.mjs (setup.sh installs them), the upstream in standin.py.
+Standard library only; the clients are in client.py and client.mjs (tests/setup.sh installs them), the upstream in standin.py.
 """
 
 import concurrent.futures
