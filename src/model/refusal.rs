@@ -109,8 +109,8 @@ codes! {
     NoRoute => "no-route", NOT_FOUND, Downstream, "No upstream is configured for this request";
     /// The body is longer than may be inspected or held.
     BodyTooLarge => "body-too-large", PAYLOAD_TOO_LARGE, Downstream, "The body is too large to be inspected";
-    /// The body is in a content coding that is not read here, or in several.
-    UnsupportedCoding => "unsupported-content-coding", UNSUPPORTED_MEDIA_TYPE, Downstream, "The content coding of the body is not supported";
+    /// The body is in a content coding, or in a charset, that is not read here.
+    UnsupportedCoding => "unsupported-content-coding", UNSUPPORTED_MEDIA_TYPE, Downstream, "The coding or charset of the body is not supported";
     /// The body is not what its content coding says.
     BodyUndecodable => "body-undecodable", BAD_REQUEST, Downstream, "The body cannot be decoded";
     /// The body did not arrive in time.
